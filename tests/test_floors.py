@@ -85,7 +85,7 @@ def _package_of(path: Path) -> list[str]:
 
 
 def imports_in(source: str, path: Path) -> Iterator[Imported]:
-    """Every import in *source*, wherever it stands: at the top, in a function, under TYPE_CHECKING, by name."""
+    """Every import in *source*, at the top, in a function, under TYPE_CHECKING, by name."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             for alias in node.names:

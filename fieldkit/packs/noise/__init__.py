@@ -6,7 +6,7 @@ from fieldkit.packs import subcategories_of
 
 
 class NoisePack:
-    """Noise of industry, construction, traffic and social life, and low-frequency noise of shared equipment."""
+    """Noise of industry, construction, traffic and social life, and low-frequency noise of equipment."""
 
     title: str = "Noise: industry, construction, traffic, social life, shared equipment"
     category: str = "noise"
