@@ -1,0 +1,224 @@
+"""The parts a record is made of: facts, a table, a picture, paragraphs, gaps.
+
+A part is what a cell of an investigation notebook shows. It carries itself twice: as HTML for the screen, with all
+text escaped, and as plain data (:data:`MIME`) from which the HTML and PDF records are rendered.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+#: The MIME type under which a notebook keeps a part's data.
+MIME = "application/vnd.fieldkit.part+json"
+
+#: What a part can be.
+KINDS = ("facts", "table", "picture", "paragraphs", "gaps")
+
+#: Text that is either one for both languages or ``{"zh": …, "en": …}``.
+Wording = str | Mapping[str, str]
+
+
+def both(zh: str, en: str) -> dict[str, str]:
+    """Say the same in Chinese and in English."""
+    return {"zh": zh, "en": en}
+
+
+def wordings(text: Wording, language: str) -> tuple[str, str]:
+    """The text to show first and, where *language* is ``both`` and there are two, the one to show after it."""
+    if isinstance(text, str):
+        return text, ""
+    zh, en = str(text.get("zh", "")), str(text.get("en", ""))
+    if language == "zh" or not en:
+        return zh or en, ""
+    if language == "en" or not zh or zh == en:
+        return en, ""
+    return zh, en
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a record: its *kind*, its *title*, and the *data* that the kind needs.
+
+    *language* (``zh``, ``en`` or ``both``) is what the notebook shows; a record chooses its own.
+    """
+
+    kind: str
+    title: Wording
+    data: Mapping[str, Any] = field(default_factory=dict)
+    language: str = "both"
+
+    def as_json(self) -> dict[str, Any]:
+        """The part as plain data: ``kind``, ``title`` and what the kind needs."""
+        return {"kind": self.kind, "title": self.title, **self.data}
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:  # noqa: ARG002 - IPython's form
+        return {MIME: self.as_json(), "text/html": self.as_html(), "text/plain": self.as_text()}
+
+    def __repr__(self) -> str:
+        return self.as_text()
+
+    def as_html(self) -> str:
+        """The part as a piece of HTML for a notebook; text that people wrote is escaped."""
+        body = _HTML[self.kind](self.as_json(), self.language)
+        return f'<section style="max-width:56em"><h3>{_span(self.title, self.language)}</h3>{body}</section>'
+
+    def as_text(self) -> str:
+        """The part as plain text for a terminal."""
+        lines = _TEXT[self.kind](self.as_json(), self.language)
+        return "\n".join([_line(self.title, self.language), *("  " + line for line in lines)])
+
+
+def facts(title: Wording, rows: Sequence[tuple[Wording, Wording, Wording]], language: str = "both") -> Part:
+    """Facts one under the other; a row is label, value, remark. Rows without a value are left out."""
+    shown = [{"label": label, "value": value, "remark": remark} for label, value, remark in rows if value]
+    return Part("facts", title, {"rows": shown}, language)
+
+
+def table(
+    title: Wording,
+    columns: Sequence[Wording],
+    rows: Sequence[Sequence[Wording]],
+    *,
+    widths: Sequence[float] = (),
+    marked: Sequence[int] = (),
+    note: Wording = "",
+    language: str = "both",
+) -> Part:
+    """A table; *widths* are shares of the page for each column, *marked* the rows to set off, *note* stands below."""
+    data = {
+        "columns": list(columns),
+        "rows": [list(row) for row in rows],
+        "widths": [float(width) for width in widths] or [1.0] * len(columns),
+        "marked": [int(row) for row in marked],
+        "note": note,
+    }
+    return Part("table", title, data, language)
+
+
+def picture(
+    title: Wording,
+    png: bytes,
+    *,
+    alternative: Wording = "",
+    caption: Wording = "",
+    width_mm: float = 160,
+    language: str = "both",
+) -> Part:
+    """A PNG picture, *width_mm* millimetres wide in print, with the words for those who cannot see it."""
+    data = {
+        "png": base64.b64encode(png).decode("ascii"),
+        "alternative": alternative or title,
+        "caption": caption,
+        "width_mm": float(width_mm),
+    }
+    return Part("picture", title, data, language)
+
+
+def paragraphs(title: Wording, items: Sequence[tuple[Wording, Wording]], language: str = "both") -> Part:
+    """Paragraphs, each with a label (may be empty) and a text; line ends in the text are kept."""
+    return Part("paragraphs", title, {"items": [{"label": label, "text": text} for label, text in items]}, language)
+
+
+def gaps(title: Wording, items: Sequence[Wording], *, none: Wording, language: str = "both") -> Part:
+    """What is still missing, one line each; *none* is said when nothing is."""
+    return Part("gaps", title, {"items": list(items), "none": none}, language)
+
+
+def _span(text: Wording, language: str) -> str:
+    first, second = wordings(text, language)
+    shown = escape(first).replace("\n", "<br>")
+    if not second:
+        return shown
+    return f'{shown} <span style="opacity:.65">{escape(second)}</span>'.replace("\n", "<br>")
+
+
+def _line(text: Wording, language: str) -> str:
+    return " · ".join(said for said in wordings(text, language) if said)
+
+
+def _facts_html(part: Mapping[str, Any], language: str) -> str:
+    rows = "".join(
+        f'<tr><th style="text-align:left;vertical-align:top;white-space:nowrap">{_span(row["label"], language)}</th>'
+        f'<td style="text-align:left">{_span(row["value"], language)}'
+        + (f'<br><small>{_span(row["remark"], language)}</small>' if row["remark"] else "")
+        + "</td></tr>"
+        for row in part["rows"]
+    )
+    return f"<table>{rows}</table>"
+
+
+def _table_html(part: Mapping[str, Any], language: str) -> str:
+    head = "".join(f'<th style="text-align:left">{_span(column, language)}</th>' for column in part["columns"])
+    body = []
+    for index, row in enumerate(part["rows"]):
+        weight = ' style="font-weight:600"' if index in part["marked"] else ""
+        cells = "".join(f'<td style="text-align:left;vertical-align:top">{_span(cell, language)}</td>' for cell in row)
+        body.append(f"<tr{weight}>{cells}</tr>")
+    note = f"<p><small>{_span(part['note'], language)}</small></p>" if part["note"] else ""
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>{note}"
+
+
+def _picture_html(part: Mapping[str, Any], language: str) -> str:
+    alternative = escape(_line(part["alternative"], language), quote=True)
+    caption = f"<p>{_span(part['caption'], language)}</p>" if part["caption"] else ""
+    return f'<img alt="{alternative}" style="max-width:100%" src="data:image/png;base64,{part["png"]}">{caption}'
+
+
+def _paragraphs_html(part: Mapping[str, Any], language: str) -> str:
+    shown = []
+    for item in part["items"]:
+        label = f"<small>{_span(item['label'], language)}</small><br>" if item["label"] else ""
+        shown.append(f"<p>{label}{_span(item['text'], language)}</p>")
+    return "".join(shown)
+
+
+def _gaps_html(part: Mapping[str, Any], language: str) -> str:
+    if not part["items"]:
+        return f"<p>{_span(part['none'], language)}</p>"
+    return "<ul>" + "".join(f"<li>{_span(item, language)}</li>" for item in part["items"]) + "</ul>"
+
+
+def _facts_text(part: Mapping[str, Any], language: str) -> list[str]:
+    return [
+        f"{_line(row['label'], language)}: {_line(row['value'], language)}"
+        + (f" ({_line(row['remark'], language)})" if row["remark"] else "")
+        for row in part["rows"]
+    ]
+
+
+def _table_text(part: Mapping[str, Any], language: str) -> list[str]:
+    rows = [part["columns"], *part["rows"]]
+    lines = [" | ".join(_line(cell, language).replace("\n", " ") for cell in row) for row in rows]
+    return [*lines, _line(part["note"], language)] if part["note"] else lines
+
+
+def _picture_text(part: Mapping[str, Any], language: str) -> list[str]:
+    return [_line(part["caption"] or part["alternative"], language)]
+
+
+def _paragraphs_text(part: Mapping[str, Any], language: str) -> list[str]:
+    return [": ".join(filter(None, (_line(i["label"], language), _line(i["text"], language)))) for i in part["items"]]
+
+
+def _gaps_text(part: Mapping[str, Any], language: str) -> list[str]:
+    return [f"- {_line(item, language)}" for item in part["items"]] or [_line(part["none"], language)]
+
+
+_HTML = {
+    "facts": _facts_html,
+    "table": _table_html,
+    "picture": _picture_html,
+    "paragraphs": _paragraphs_html,
+    "gaps": _gaps_html,
+}
+_TEXT = {
+    "facts": _facts_text,
+    "table": _table_text,
+    "picture": _picture_text,
+    "paragraphs": _paragraphs_text,
+    "gaps": _gaps_text,
+}
