@@ -1,0 +1,68 @@
+"""fieldkit: a field investigation kit for environmental complaints.
+
+``import fieldkit as fk; ws = fk.open("…"); ws.complaints()`` gives the complaints of a workspace as a GeoDataFrame.
+Everything that the command line does is one call of a name below; nothing heavy is imported until it is called.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fieldkit.casework import confirm_place, import_complaints, link_complaints
+    from fieldkit.dashboards.server import serve
+    from fieldkit.dashboards.symposium import symposium
+    from fieldkit.demo.story import make_demo
+    from fieldkit.errors import FieldkitError
+    from fieldkit.plugins import list_plugins
+    from fieldkit.records import investigation, run_records
+    from fieldkit.workspace import Workspace
+    from fieldkit.workspace import init_workspace as init
+    from fieldkit.workspace import open_workspace as open  # noqa: A004 - fk.open() is how one begins
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "FieldkitError": ("fieldkit.errors", "FieldkitError"),
+    "Workspace": ("fieldkit.workspace", "Workspace"),
+    "confirm_place": ("fieldkit.casework", "confirm_place"),
+    "import_complaints": ("fieldkit.casework", "import_complaints"),
+    "init": ("fieldkit.workspace", "init_workspace"),
+    "investigation": ("fieldkit.records", "investigation"),
+    "link_complaints": ("fieldkit.casework", "link_complaints"),
+    "list_plugins": ("fieldkit.plugins", "list_plugins"),
+    "make_demo": ("fieldkit.demo.story", "make_demo"),
+    "open": ("fieldkit.workspace", "open_workspace"),
+    "run_records": ("fieldkit.records", "run_records"),
+    "serve": ("fieldkit.dashboards.server", "serve"),
+    "symposium": ("fieldkit.dashboards.symposium", "symposium"),
+}
+
+__all__ = [
+    "FieldkitError",
+    "Workspace",
+    "__version__",
+    "confirm_place",
+    "import_complaints",
+    "init",
+    "investigation",
+    "link_complaints",
+    "list_plugins",
+    "make_demo",
+    "open",
+    "run_records",
+    "serve",
+    "symposium",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fieldkit' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return getattr(importlib.import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

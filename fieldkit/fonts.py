@@ -131,7 +131,7 @@ def css_for(text: str) -> str:
 
 
 def css_from(url: str) -> str:
-    """An ``@font-face`` rule for the whole font served at *url* of this machine, family as in :func:`css_for`.
+    """An ``@font-face`` rule for the whole font served at *url* of this machine; family as in `css_for`.
 
     *url* must be an address the kit made itself: it enters the style as it is.
     """

@@ -62,7 +62,9 @@ class Place:
 def check_lon_lat(lon: float, lat: float) -> None:
     """Raise :class:`PlaceError` unless *lon*, *lat* are degrees on the globe."""
     if not (math.isfinite(lon) and math.isfinite(lat)):
-        raise PlaceError(f"The point ({lon}, {lat}) is not a pair of numbers. Give longitude and latitude in degrees.")
+        raise PlaceError(
+            f"The point ({lon}, {lat}) is not a pair of numbers. Give longitude and latitude in degrees."
+        )
     if not -90 <= lat <= 90:
         raise PlaceError(f"Latitude {lat} is not between -90 and 90. Are longitude and latitude swapped?")
     if not -180 <= lon <= 180:
@@ -94,7 +96,9 @@ def to_wgs84(lon: float, lat: float, crs: str) -> tuple[float, float]:
         return _gcj02_to_wgs84(lon, lat)
     if crs == "bd09":
         return _gcj02_to_wgs84(*_bd09_to_gcj02(lon, lat))
-    raise PlaceError(f"The reference system {crs!r} is not known. Use one of: {', '.join(REFERENCE_SYSTEMS)}.")
+    raise PlaceError(
+        f"The reference system {crs!r} is not known. Use one of: {', '.join(REFERENCE_SYSTEMS)}."
+    )
 
 
 def from_wgs84(lon: float, lat: float, crs: str) -> tuple[float, float]:
@@ -105,7 +109,9 @@ def from_wgs84(lon: float, lat: float, crs: str) -> tuple[float, float]:
         return _wgs84_to_gcj02(lon, lat)
     if crs == "bd09":
         return _gcj02_to_bd09(*_wgs84_to_gcj02(lon, lat))
-    raise PlaceError(f"The reference system {crs!r} is not known. Use one of: {', '.join(REFERENCE_SYSTEMS)}.")
+    raise PlaceError(
+        f"The reference system {crs!r} is not known. Use one of: {', '.join(REFERENCE_SYSTEMS)}."
+    )
 
 
 def _wgs84_to_gcj02(lon: float, lat: float) -> tuple[float, float]:
@@ -235,11 +241,22 @@ class Areas:
             document = json.loads(path.read_text(encoding="utf-8-sig"))
             features = [f for f in document["features"] if f.get("geometry")]
             polygons = shapely.from_geojson([json.dumps(f["geometry"]) for f in features])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, shapely.errors.ShapelyError) as error:
-            raise PlaceError(f"{path.name} cannot be read as a GeoJSON FeatureCollection of areas: {error}.") from error
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            shapely.errors.ShapelyError,
+        ) as error:
+            raise PlaceError(
+                f"{path.name} cannot be read as a GeoJSON FeatureCollection of areas: {error}."
+            ) from error
         field = name_field or _guess_name_field([f.get("properties") or {} for f in features])
         if field is None:
-            raise PlaceError(f"The areas in {path.name} have no property to name them by. Say which: name_field=…")
+            raise PlaceError(
+                f"The areas in {path.name} have no property to name them by. Say which: name_field=…"
+            )
         if crs not in ("wgs84", "cgcs2000"):
             polygons = shapely.transform(polygons, lambda points: _convert_points(points, crs))
         return cls([str((f.get("properties") or {}).get(field, "")) for f in features], list(polygons))

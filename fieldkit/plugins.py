@@ -7,8 +7,15 @@ plugin is said in one sentence and does not touch the others.
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import re
+import sys
+import textwrap
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -18,6 +25,8 @@ from fieldkit.errors import PluginError
 
 if TYPE_CHECKING:
     import geopandas as gpd
+
+_log = logging.getLogger(__name__)
 
 #: The distribution whose plugins are built in.
 OWN_DISTRIBUTION = "fieldkit-casework"
@@ -129,57 +138,94 @@ class Listed:
 
 def list_plugins(allowed: Iterable[str] = ()) -> list[Listed]:
     """List the installed plugins of every group, sorted, without importing any; *allowed* is the workspace's list."""
-    listed = []
     names = set(allowed)
-    for group in GROUPS:
-        for point in metadata.entry_points(group=group):
-            package, version = (point.dist.name, point.dist.version) if point.dist else ("", "")
-            may = package == OWN_DISTRIBUTION or bool(names & {point.name, f"{_short(group)}:{point.name}"})
-            listed.append(Listed(group, point.name, package, version, may))
-    return sorted(listed, key=lambda plugin: (list(GROUPS).index(plugin.group), plugin.name, plugin.package))
+    return [_listed(point, names) for point in _entry_points()]
 
 
 def load_plugin(group: str, name: str, allowed: Iterable[str] = ()) -> Any:
     """Import the plugin *name* of *group* and return one instance of it.
 
     Raises :class:`PluginError` when there is no such plugin, when two packages offer the name, when the workspace
-    does not list it, or when it cannot be imported or does not follow the group's Protocol.
+    does not list it, or when it cannot be imported or does not follow the group's Protocol. A built-in plugin is
+    never replaced by another package's of the same name.
     """
-    offers = [plugin for plugin in list_plugins(allowed) if (plugin.group, plugin.name) == (group, name)]
+    names = set(allowed)
+    installed = [(_listed(point, names), point) for point in _entry_points() if point.group == group]
+    offers = [(plugin, point) for plugin, point in installed if plugin.name == name]
     if not offers:
-        known = ", ".join(sorted({p.name for p in list_plugins(allowed) if p.group == group})) or "none"
+        known = ", ".join(sorted({plugin.name for plugin, _ in installed})) or "none"
         raise PluginError(f"There is no {_short(group)} plugin {name!r}. Installed are: {known}.")
-    chosen = [plugin for plugin in offers if plugin.built_in] or [plugin for plugin in offers if plugin.allowed]
+    chosen = [offer for offer in offers if offer[0].built_in] or [
+        offer for offer in offers if offer[0].allowed
+    ]
     if not chosen:
         raise PluginError(
-            f"The {_short(group)} plugin {name!r} of the package {offers[0].package} is not on this workspace's list. "
-            f"To use it, add \"{name}\" to plugins in fieldkit.toml."
+            f"The {_short(group)} plugin {name!r} of the package {offers[0][0].package} is not on this workspace's "
+            f'list. To use it, add "{name}" to plugins in fieldkit.toml.'
         )
     if len(chosen) > 1:
-        packages = " and ".join(plugin.package for plugin in chosen)
-        raise PluginError(f"The packages {packages} both offer the {_short(group)} plugin {name!r}. Remove one of them.")
-    return _load(chosen[0])
+        packages = " and ".join(plugin.package for plugin, _ in chosen)
+        raise PluginError(
+            f"The packages {packages} both offer the {_short(group)} plugin {name!r}. Remove one of them."
+        )
+    return _load(*chosen[0])
 
 
-def _load(listed: Listed) -> Any:
-    protocol = GROUPS[listed.group]
-    for point in metadata.entry_points(group=listed.group, name=listed.name):
-        if point.dist is None or point.dist.name != listed.package:
-            continue
+def _entry_points() -> list[metadata.EntryPoint]:
+    # One pass over the installed packages, not `metadata.entry_points`, which a single package with a damaged list
+    # would make fail for all. A package found twice on the path counts once: the first is the one Python imports.
+    found: dict[tuple[int, str, str], metadata.EntryPoint] = {}
+    groups = list(GROUPS)
+    for distribution in metadata.distributions():
         try:
+            points = [point for point in distribution.entry_points if point.group in GROUPS]
+        except (TypeError, ValueError, OSError) as error:
+            _say_damaged(str(distribution.metadata["Name"]), type(error).__name__)
+            continue
+        for point in points:
+            package = re.sub(r"[-_.]+", "-", _package(point)).lower()
+            found.setdefault((groups.index(point.group), point.name, package), point)
+    return [point for _, point in sorted(found.items(), key=lambda item: item[0])]
+
+
+@cache
+def _say_damaged(package: str, reason: str) -> None:
+    _log.warning(
+        "The package %s has a damaged list of plugins (%s). Install it again or remove it.", package, reason
+    )
+
+
+def _package(point: metadata.EntryPoint) -> str:
+    # A half removed package has no name any more.
+    return (point.dist and point.dist.name) or "without a name"
+
+
+def _listed(point: metadata.EntryPoint, allowed: set[str]) -> Listed:
+    package = _package(point)
+    may = package == OWN_DISTRIBUTION or bool(allowed & {point.name, f"{_short(point.group)}:{point.name}"})
+    return Listed(point.group, point.name, package, (point.dist and point.dist.version) or "", may)
+
+
+def _load(listed: Listed, point: metadata.EntryPoint) -> Any:
+    protocol = GROUPS[listed.group]
+    try:
+        # What it prints while loading must not get into a result that a machine reads.
+        with contextlib.redirect_stdout(sys.stderr):
             plugin = point.load()()
-        except Exception as error:  # noqa: BLE001 - whatever a foreign plugin raises is its fault, not the user's
-            raise PluginError(
-                f"The plugin {listed.name!r} of the package {listed.package} cannot be used: "
-                f"{type(error).__name__}: {error}. Update or remove the package."
-            ) from error
-        if not isinstance(plugin, protocol):
-            raise PluginError(
-                f"The plugin {listed.name!r} of the package {listed.package} does not do what a plugin of "
-                f"{listed.group} must: it lacks part of {protocol.__name__}. Update or remove the package."
-            )
-        return plugin
-    raise PluginError(f"The plugin {listed.name!r} disappeared while it was being loaded. Try again.")
+        follows = isinstance(plugin, protocol)
+    except (Exception, SystemExit) as error:
+        # Whatever a foreign plugin raises is its fault, not the user's; even its exception may not print.
+        reason = textwrap.shorten(traceback.format_exception_only(error)[-1], 300, placeholder=" …")
+        raise PluginError(
+            f"The plugin {listed.name!r} of the package {listed.package} cannot be used: {reason.rstrip('.')}. "
+            "Update or remove the package."
+        ) from error
+    if not follows:
+        raise PluginError(
+            f"The plugin {listed.name!r} of the package {listed.package} does not do what a plugin of "
+            f"{listed.group} must: it lacks part of {protocol.__name__}. Update or remove the package."
+        )
+    return plugin
 
 
 def _short(group: str) -> str:

@@ -83,7 +83,9 @@ def find_workspace(folder: str | Path | None = None, environment: Mapping[str, s
     if named:
         path = Path(named).expanduser().resolve()
         if not (path / FILE_NAME).is_file():
-            raise SettingsError(f"{path} is not a workspace: it has no {FILE_NAME}. Make one with `fieldkit init {named}`.")
+            raise SettingsError(
+                f"{path} is not a workspace: it has no {FILE_NAME}. Make one with `fieldkit init {named}`."
+            )
         return path
     here = Path.cwd()
     for name in ("", DEMO_FOLDER):
@@ -119,7 +121,9 @@ def write_settings(folder: Path, **values: str) -> Settings:
     """
     path = folder / FILE_NAME
     if path.exists():
-        raise SettingsError(f"{folder} already is a workspace. Delete {path} to make it anew, or choose another folder.")
+        raise SettingsError(
+            f"{folder} already is a workspace. Delete {path} to make it anew, or choose another folder."
+        )
     values = {"origin": uuid.uuid4().hex[:12], **values}
     settings = _checked(folder, path, dict(values))
     lines = ["# A fieldkit workspace. The manual's page on settings says what else may stand here."]
@@ -143,12 +147,16 @@ def asset(relative: str) -> Path:
 def _checked(folder: Path, path: Path, values: dict[str, Any]) -> Settings:
     unknown = sorted(set(values) - set(KEYS))
     if unknown:
-        raise SettingsError(f"{path} sets {unknown[0]!r}, which is not a setting. Settings are: {', '.join(KEYS)}.")
+        raise SettingsError(
+            f"{path} sets {unknown[0]!r}, which is not a setting. Settings are: {', '.join(KEYS)}."
+        )
     for key in KEYS:
         if key in values and key != "plugins" and not isinstance(values[key], str):
             raise SettingsError(f"{path} sets {key} to {values[key]!r}. It must be text in quotes.")
     if not values.get("origin"):
-        raise SettingsError(f"{path} names no origin, so events could not be told from another device's. Add: origin = \"…\"")
+        raise SettingsError(
+            f'{path} names no origin, so events could not be told from another device\'s. Add: origin = "…"'
+        )
     plugins = values.pop("plugins", [])
     if not isinstance(plugins, list) or not all(isinstance(name, str) for name in plugins):
         raise SettingsError(f"{path} sets plugins to {plugins!r}. It must be a list of names.")
@@ -159,7 +167,9 @@ def _checked(folder: Path, path: Path, values: dict[str, Any]) -> Settings:
     try:
         ZoneInfo(values.get("time_zone", "Asia/Shanghai"))
     except (ZoneInfoNotFoundError, ValueError) as error:
-        raise SettingsError(f"{path} sets time_zone to {values['time_zone']!r}. Use an IANA name such as Asia/Shanghai.") from error
+        raise SettingsError(
+            f"{path} sets time_zone to {values['time_zone']!r}. Use an IANA name such as Asia/Shanghai."
+        ) from error
     values.setdefault("ledger", f"sqlite:///{(folder / 'ledger.sqlite').as_posix()}")
     return Settings(folder=folder, plugins=tuple(plugins), **values)
 

@@ -50,7 +50,13 @@ CHANNEL_GROUPS: dict[str, tuple[str, str]] = {
 }
 
 # Two code prefixes are shorter than their main category's name in the published list.
-_MAIN = {"waste": "solid_waste", "rad": "radiation", "eco": "ecology", "vib": "vibration", "mgmt": "management"}
+_MAIN = {
+    "waste": "solid_waste",
+    "rad": "radiation",
+    "eco": "ecology",
+    "vib": "vibration",
+    "mgmt": "management",
+}
 
 
 def main_category(code: str) -> str:

@@ -1,0 +1,208 @@
+"""A case is one matter: the fold of its events. State is a pure function of the set of events, in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from fieldkit import events
+from fieldkit.complaints import Complaint
+from fieldkit.events import Event
+from fieldkit.places import Place
+from fieldkit.vocabulary import label
+
+
+@dataclass(frozen=True, slots=True)
+class CaseComplaint:
+    """A complaint as part of a case: how it relates to the matter, and the cause where it is a recurrence."""
+
+    id: str
+    complaint: Complaint
+    case: str
+    relation: str = ""
+    cause: str = ""
+
+    @property
+    def number(self) -> str:
+        """The number that the office gave the complaint, or its id."""
+        return self.complaint.number or self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One line of a case's timeline, in Chinese and English; *kind* is the event's."""
+
+    at: datetime
+    kind: str
+    zh: str
+    en: str
+
+
+def fold_complaint(history: Iterable[Event]) -> CaseComplaint | None:
+    """Fold the events of one complaint, given in any order, into its present state; None without a receipt.
+
+    Of two receipts of one complaint (two devices imported the same file) the first in :attr:`Event.order` counts;
+    of several links or confirmed places the last.
+    """
+    state: CaseComplaint | None = None
+    later: list[Event] = []
+    for event in sorted(history, key=lambda event: event.order):
+        if event.kind != events.COMPLAINT_RECEIVED:
+            later.append(event)
+        elif state is None:
+            state = CaseComplaint(event.subject, events.complaint_of(event.data), event.subject)
+    if state is None:
+        return None
+    for event in later:
+        state = _apply(state, event)
+    return state
+
+
+def _apply(state: CaseComplaint, event: Event) -> CaseComplaint:
+    from dataclasses import replace
+
+    data = event.data
+    match event.kind:
+        case events.COMPLAINT_LINKED:
+            return replace(state, case=data["case"], relation=data["relation"], cause=data.get("cause", ""))
+        case events.COMPLAINT_UNLINKED:
+            return replace(state, case=state.id, relation="", cause="")
+        case events.PLACE_CONFIRMED:
+            place = events.place_of(data["place"])
+            known = {name: data[name] for name in ("district", "community", "address") if data.get(name)}
+            return replace(state, complaint=replace(state.complaint, place=place, **known))
+    return state
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One matter: the complaints that belong to it, oldest first, and what has happened."""
+
+    id: str
+    complaints: tuple[CaseComplaint, ...]
+    history: tuple[Event, ...]
+    founding: CaseComplaint
+
+    @classmethod
+    def fold(cls, case_id: str, history: Sequence[Event]) -> Case:
+        """Fold *history*, all events of the case and of every complaint that belongs or belonged to it."""
+        by_subject: dict[str, list[Event]] = {}
+        for event in history:
+            by_subject.setdefault(event.subject, []).append(event)
+        states = [state for own in by_subject.values() if (state := fold_complaint(own)) is not None]
+        mine = [state for state in states if state.case == case_id]
+        mine.sort(key=lambda state: (state.complaint.received_at, state.id))
+        founding = next(state for state in states if state.id == case_id)
+        return cls(case_id, tuple(mine), tuple(sorted(history, key=lambda event: event.order)), founding)
+
+    @property
+    def state(self) -> str:
+        """``REGISTERED``, ``CLOSED`` (the source reported every complaint closed) or ``MERGED`` into another case."""
+        return case_state(
+            len(self.complaints), sum(c.complaint.closed_at is not None for c in self.complaints)
+        )
+
+    @property
+    def first(self) -> Complaint:
+        """The complaint that opened the case."""
+        return self.founding.complaint
+
+    @property
+    def number(self) -> str:
+        """The number of the complaint that opened the case, or the case's id."""
+        return self.founding.number
+
+    @property
+    def merged_into(self) -> str | None:
+        """The id of the case that this one was merged into, or None."""
+        return self.founding.case if self.founding.case != self.id else None
+
+    @property
+    def place(self) -> Place | None:
+        """The place of the first complaint; where that has none, of the first one that does."""
+        places = (c.complaint.place for c in (self.founding, *self.complaints))
+        return next((place for place in places if place is not None), None)
+
+    @property
+    def category(self) -> str | None:
+        """The main category of the first complaint, or None."""
+        return self.first.category
+
+    @property
+    def address(self) -> str:
+        """The address that the first complaint gives."""
+        return self.first.address
+
+    @property
+    def district(self) -> str:
+        """The district of the first complaint."""
+        return self.first.district
+
+    @property
+    def community(self) -> str:
+        """The community of the first complaint."""
+        return self.first.community
+
+    @property
+    def timeline(self) -> tuple[Moment, ...]:
+        """What happened, oldest first: complaints by receipt, everything else by when it occurred."""
+        numbers = {c.id: c.number for c in (self.founding, *self.complaints)}
+        moments = [moment for event in self.history if (moment := _moment(event, numbers)) is not None]
+        return tuple(sorted(moments, key=lambda moment: moment.at))
+
+
+def case_state(complaints: int, closed: int) -> str:
+    """The state of a case with *complaints* complaints, *closed* of which the source reported closed."""
+    if complaints == 0:
+        return "MERGED"
+    return "CLOSED" if closed == complaints else "REGISTERED"
+
+
+_RELATION_WORDS = {
+    "duplicate": ("重复件", "a duplicate"),
+    "follow_up": ("补充反映", "a follow-up"),
+    "recurrence": ("再次投诉", "a recurrence"),
+}
+_CAUSE_WORDS = {
+    "late": ("办理逾期", "handled late"),
+    "incomplete_rectification": ("整改不到位", "incomplete rectification"),
+    "new_event": ("新的污染行为", "a new event"),
+    "dissatisfied": ("对结果不满意", "dissatisfied with the result"),
+}
+
+
+def relation_label(relation: str, cause: str = "", language: str = "en") -> str:
+    """A relation and its cause in words, e.g. ``a recurrence (handled late)``."""
+    index = 0 if language == "zh" else 1
+    words = _RELATION_WORDS.get(relation, (relation, relation))[index]
+    why = _CAUSE_WORDS.get(cause, ("", ""))[index]
+    if not why:
+        return words
+    return f"{words}（{why}）" if language == "zh" else f"{words} ({why})"
+
+
+def _moment(event: Event, numbers: Mapping[str, str]) -> Moment | None:
+    data: Mapping[str, Any] = event.data
+    number = numbers.get(event.subject, event.subject)
+    match event.kind:
+        case events.COMPLAINT_RECEIVED:
+            channel = data.get("channel", "unknown")
+            zh, en = label(channel, "zh"), label(channel)
+            at = datetime.fromisoformat(data["received_at"])
+            return Moment(at, event.kind, f"收到投诉 {number}（{zh}）", f"Complaint {number} received ({en})")
+        case events.COMPLAINT_LINKED:
+            zh = relation_label(data["relation"], data.get("cause", ""), "zh")
+            en = relation_label(data["relation"], data.get("cause", ""))
+            text = (f"{number} 并入本案：{zh}", f"{number} linked to the case as {en}")
+        case events.COMPLAINT_UNLINKED:
+            text = (f"{number} 取消关联", f"{number} unlinked")
+        case events.PLACE_CONFIRMED:
+            text = (f"{number} 的位置已核实", f"Place of {number} confirmed")
+        case events.RECORD_WRITTEN:
+            formats = ", ".join(sorted(data.get("files", {})))
+            text = (f"生成调查记录（{formats}）", f"Record written ({formats})")
+        case _:
+            return None
+    return Moment(events.moment_of(event.occurred_at), event.kind, *text)

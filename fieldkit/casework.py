@@ -1,0 +1,328 @@
+"""What an officer does, one function a deed; each deed ends as events in the ledger."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from fieldkit import events
+from fieldkit.complaints import Complaint, Entry, Flag
+from fieldkit.errors import FieldkitError, IntakeError
+from fieldkit.events import Fact
+from fieldkit.ledger import Receipt, Receiving
+from fieldkit.places import REFERENCE_SYSTEMS, Areas, Place
+from fieldkit.plugins import Reading, load_plugin
+from fieldkit.workspace import Workspace
+
+if TYPE_CHECKING:
+    from fieldkit.intake.gazetteer import Gazetteer
+
+#: How many rows a dry run looks at.
+DRY_RUN_ROWS = 1_000
+_CHUNK = 5_000
+_EXAMPLES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A complaint that belongs to an earlier case: ids or numbers, a relation, and a cause for a recurrence."""
+
+    complaint: str
+    case: str
+    relation: str
+    cause: str = ""
+
+
+@dataclass(slots=True)
+class ImportResult:
+    """What an import did, or with *dry_run* would do with the first rows; counts are rows.
+
+    *flags* counts every flag by its code and *examples* holds the first ones; *refused_path* is the file of refused
+    rows, to be mended and imported again; *preview* holds the first complaints as they were understood.
+    """
+
+    path: Path
+    reader: str
+    dry_run: bool = False
+    encoding: str = ""
+    crs: str = ""
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
+    read: int = 0
+    added: int = 0
+    known: int = 0
+    refused: int = 0
+    located: int = 0
+    needs_confirming: int = 0
+    without_place: int = 0
+    flags: Counter[str] = field(default_factory=Counter)
+    examples: list[Flag] = field(default_factory=list)
+    refused_path: Path | None = None
+    preview: list[Complaint] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class _DryRun(Exception):  # noqa: N818 - not an error: it undoes the transaction of a dry run
+    pass
+
+
+def import_complaints(
+    ws: Workspace,
+    path: str | Path,
+    *,
+    reader: str = "csv",
+    crs: str | None = None,
+    mapping: Mapping[str, Any] | str | Path | None = None,
+    source: str | None = None,
+    sheet: str | None = None,
+    dry_run: bool = False,
+    progress: bool = False,
+) -> ImportResult:
+    """Import the complaints in *path* with the *reader* (group ``fieldkit.readers``), all or nothing.
+
+    *crs* says the reference system of the coordinates where the file does not; *mapping* names columns (a mapping or
+    a TOML file); *source* names whose numbering the file follows, by default the reader's. Rows that cannot be used
+    are flagged and written to a file beside the results; the same file imported again adds nothing. Raises
+    :class:`~fieldkit.errors.IntakeError` when the file cannot be read at all; then nothing was taken.
+    """
+    path = Path(path)
+    started = time.perf_counter()
+    plugin = load_plugin("fieldkit.readers", reader, ws.settings.plugins)
+    options = {
+        "time_zone": ws.settings.time_zone,
+        "crs": crs or ws.settings.crs,
+        "mapping": Path(mapping) if isinstance(mapping, str) else mapping,
+        "source": source,
+        "sheet": sheet,
+    }
+    reading: Reading = plugin.open(path, options)
+    if reading.crs == "ask":
+        systems = ", ".join(REFERENCE_SYSTEMS)
+        raise IntakeError(
+            f"{path.name} has coordinates in China and does not say in which system. Web maps there shift them by "
+            f"hundreds of metres. Say which: crs (--crs) one of {systems}."
+        )
+    result = ImportResult(
+        path, reader, dry_run, reading.encoding, reading.crs, reading.mapping, reading.unused
+    )
+    with _Spool() as spool:
+        try:
+            with ws.ledger.receiving() as receiving:
+                _receive(ws, reading, receiving, spool, result, progress)
+                if dry_run:
+                    raise _DryRun
+        except _DryRun:
+            pass
+        if spool.count and not dry_run:
+            ws.settings.out.mkdir(parents=True, exist_ok=True)
+            result.refused_path = reading.write_refused(
+                iter(spool), ws.settings.out / f"refused-{_stem(path)}"
+            )
+    result.seconds = time.perf_counter() - started
+    return result
+
+
+def _stem(path: Path) -> str:
+    name = path.name.removesuffix(".gz")
+    return name.removeprefix("refused-").rpartition(".")[0] or name
+
+
+def _receive(
+    ws: Workspace, reading: Reading, receiving: Receiving, spool: _Spool, result: ImportResult, progress: bool
+) -> None:
+    from tqdm.auto import tqdm
+
+    from fieldkit.intake.gazetteer import Gazetteer
+
+    areas = ws.areas()
+    gazetteer = Gazetteer.read(ws.gazetteer_path) if ws.gazetteer_path.is_file() else None
+    entries: Iterator[Entry] = iter(reading)
+    if result.dry_run:
+        entries = islice(entries, DRY_RUN_ROWS)
+    bar = tqdm(
+        total=reading.total, unit=" rows", desc=reading_title(result.path), disable=None if progress else True
+    )
+    with bar:
+        while chunk := list(islice(entries, _CHUNK)):
+            _receive_chunk(chunk, areas, gazetteer, receiving, spool, result)
+            bar.update(len(chunk))
+
+
+def reading_title(path: Path) -> str:
+    """The label of the progress bar of an import."""
+    return f"Importing {path.name}"
+
+
+def _receive_chunk(
+    chunk: Sequence[Entry],
+    areas: Areas | None,
+    gazetteer: Gazetteer | None,
+    receiving: Receiving,
+    spool: _Spool,
+    result: ImportResult,
+) -> None:
+    taken: list[tuple[Entry, Receipt]] = []
+    for entry in chunk:
+        result.read += 1
+        _note(result, entry.flags)
+        if entry.complaint is None:
+            spool.add(entry)
+            continue
+        kept, flags = _located(entry, gazetteer)
+        _note(result, flags)
+        taken.append((entry, Receipt(entry.complaint, kept, entry.person)))
+    taken = list(zip((e for e, _ in taken), _with_districts([r for _, r in taken], areas), strict=True))
+    for (entry, receipt), outcome in zip(taken, receiving.add([r for _, r in taken]), strict=True):
+        if outcome.state == "added":
+            result.added += 1
+            _note_place(result, receipt.complaint.place)
+        elif outcome.state == "known":
+            result.known += 1
+        else:
+            flag = Flag(
+                "changed",
+                "number",
+                receipt.read.number,
+                entry.row,
+                f"Complaint {receipt.read.number} is in the ledger already, with other content; nothing was changed. "
+                "If it comes from another office, name that as the source.",
+            )
+            _note(result, (flag,))
+            spool.add(replace(entry, flags=(*entry.flags, flag)))
+        if len(result.preview) < _EXAMPLES:
+            result.preview.append(receipt.complaint)
+    result.refused = spool.count
+
+
+def _located(entry: Entry, gazetteer: Gazetteer | None) -> tuple[Complaint, tuple[Flag, ...]]:
+    complaint = entry.complaint
+    assert complaint is not None  # noqa: S101 - the caller has sorted the refused rows out
+    if complaint.place is not None:
+        return complaint, ()
+    words = complaint.address or complaint.community or complaint.text
+    match = gazetteer.locate(words, complaint.district) if gazetteer is not None and words else None
+    if match is None:
+        message = "The row has no coordinates and its address is not in the gazetteer; kept without a place."
+        return complaint, (Flag("no_place", "address", complaint.address, entry.row, message),)
+    located = replace(
+        complaint,
+        place=match.place,
+        district=complaint.district or match.district,
+        community=complaint.community or match.community,
+    )
+    if not match.place.needs_confirming:
+        return located, ()
+    message = f"Placed at {match.name} by its address (score {match.score:.0f} of 100); needs confirming."
+    return located, (Flag("place_needs_confirming", "address", complaint.address, entry.row, message),)
+
+
+def _with_districts(receipts: Sequence[Receipt], areas: Areas | None) -> Iterator[Receipt]:
+    open_places = [
+        r.complaint.place for r in receipts if r.complaint.place is not None and not r.complaint.district
+    ]
+    if areas is None or not open_places:
+        yield from receipts
+        return
+    names = iter(areas.names_at([p.lon for p in open_places], [p.lat for p in open_places]))
+    for receipt in receipts:
+        if receipt.complaint.place is None or receipt.complaint.district:
+            yield receipt
+        else:
+            yield replace(receipt, complaint=replace(receipt.complaint, district=next(names) or ""))
+
+
+def _note(result: ImportResult, flags: Iterable[Flag]) -> None:
+    for flag in flags:
+        result.flags[flag.code] += 1
+        if len(result.examples) < _EXAMPLES:
+            result.examples.append(flag)
+
+
+def _note_place(result: ImportResult, place: Place | None) -> None:
+    if place is None:
+        result.without_place += 1
+    elif place.method == "gazetteer":
+        result.located += 1
+        result.needs_confirming += place.needs_confirming
+
+
+class _Spool:
+    """Refused rows on disk, so that memory does not grow with their number."""
+
+    def __enter__(self) -> _Spool:
+        self.count = 0
+        self._file: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogatepass")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, entry: Entry) -> None:
+        """Keep a refused row with the reasons."""
+        flags = [[f.code, f.field, f.value, f.row, f.message] for f in entry.flags]
+        # A cell of a spreadsheet may be a date; as text it can be mended and read again.
+        self._file.write(json.dumps([entry.row, dict(entry.raw), flags], default=str) + "\n")
+        self.count += 1
+
+    def __iter__(self) -> Iterator[Entry]:
+        self._file.seek(0)
+        for line in self._file:
+            row, raw, flags = json.loads(line)
+            yield Entry(row, None, None, tuple(Flag(*flag) for flag in flags), raw)
+
+
+def link_complaints(ws: Workspace, links: Iterable[Link]) -> int:
+    """Link complaints to the cases they repeat, all or nothing; returns how many.
+
+    Raises :class:`~fieldkit.errors.UnknownCase` for an unknown id or number and
+    :class:`~fieldkit.errors.FieldkitError` for an unknown relation or a complaint linked to itself.
+    """
+    now = datetime.now(UTC)
+    facts = []
+    for link in links:
+        complaint, case = ws.ledger.find_case(link.complaint), ws.ledger.find_case(link.case)
+        if link.relation not in events.RELATIONS:
+            raise FieldkitError(
+                f"The relation {link.relation!r} is not one of: {', '.join(events.RELATIONS)}."
+            )
+        if link.cause and (link.relation != "recurrence" or link.cause not in events.CAUSES):
+            raise FieldkitError(
+                f"The cause {link.cause!r} does not fit. A recurrence has one of: {', '.join(events.CAUSES)}."
+            )
+        if complaint == case:
+            raise FieldkitError(
+                f"Complaint {link.complaint} cannot be linked to itself. Name the earlier case."
+            )
+        payload = {"case": case, "relation": link.relation}
+        facts.append(
+            Fact(
+                complaint,
+                events.COMPLAINT_LINKED,
+                payload | ({"cause": link.cause} if link.cause else {}),
+                now,
+            )
+        )
+    ws.ledger.append(facts)
+    return len(facts)
+
+
+def confirm_place(ws: Workspace, complaint: str, lon: float, lat: float, **known: str) -> None:
+    """Say where the place of *complaint* (id or number) really is, in WGS-84; *known* may set district, community, address."""
+    place = Place(lon, lat, method="confirmed")
+    payload = {"place": events.place_payload(place), **known}
+    ws.ledger.append(
+        [Fact(ws.ledger.find_case(complaint), events.PLACE_CONFIRMED, payload, datetime.now(UTC))]
+    )
+
+
+def note_record(ws: Workspace, case_id: str, manifest: Mapping[str, Any]) -> None:
+    """Note in the ledger that a record of the case was written; *manifest* is plain JSON."""
+    ws.ledger.append([Fact(case_id, events.RECORD_WRITTEN, manifest, datetime.now(UTC))])

@@ -1,0 +1,223 @@
+"""Everything that can happen, as frozen facts in the past tense, and the chain that holds them together.
+
+An event is identified by ``(origin, sequence)``: the device that wrote it and that device's own counter. Its digest
+covers all it says and the digest of the same device's previous event, so that no byte can change unnoticed. Names of
+kinds are short strings, never import paths: a module may be renamed, a ledger may not.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from fieldkit.complaints import Complaint
+from fieldkit.errors import LedgerError
+from fieldkit.places import Place
+
+#: A complaint came in; it opens a case of its own, which has the same id.
+COMPLAINT_RECEIVED = "complaint_received"
+#: A complaint was found to belong to an earlier case, with a relation and, for a recurrence, a cause.
+COMPLAINT_LINKED = "complaint_linked"
+#: A link was a mistake; the complaint has its own case again.
+COMPLAINT_UNLINKED = "complaint_unlinked"
+#: An officer said where a complaint's place really is.
+PLACE_CONFIRMED = "place_confirmed"
+#: A record of a case was written; the payload is its manifest.
+RECORD_WRITTEN = "record_written"
+
+#: Every kind with the sort of thing it is about.
+KINDS = {
+    COMPLAINT_RECEIVED: "complaint",
+    COMPLAINT_LINKED: "complaint",
+    COMPLAINT_UNLINKED: "complaint",
+    PLACE_CONFIRMED: "complaint",
+    RECORD_WRITTEN: "case",
+}
+
+RELATIONS = ("duplicate", "follow_up", "recurrence")
+CAUSES = ("late", "incomplete_rectification", "new_event", "dissatisfied")
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: The digest that the first event of a device names as its previous one.
+GENESIS = bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that happened, before it has a place in the ledger; *payload* is plain JSON."""
+
+    subject: str
+    kind: str
+    payload: Mapping[str, Any]
+    occurred_at: datetime
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise LedgerError(f"The kind of event {self.kind!r} is not known. Known are: {', '.join(KINDS)}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A fact as the ledger holds it; times are microseconds since 1970 in UTC, *payload* is canonical JSON text."""
+
+    origin: str
+    sequence: int
+    subject: str
+    kind: str
+    actor: str
+    occurred_at: int
+    recorded_at: int
+    payload: str
+    previous: bytes
+    digest: bytes
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The payload as Python objects."""
+        result: dict[str, Any] = json.loads(self.payload)
+        return result
+
+    @property
+    def order(self) -> tuple[int, str, int]:
+        """The key that puts events of one subject into the same order on every device."""
+        return (self.recorded_at, self.origin, self.sequence)
+
+
+def canonical(value: object) -> str:
+    """Write *value* as canonical JSON: sorted keys, no spaces, no NaN, Unicode as it is.
+
+    Lone surrogates and NUL, which no database keeps, become U+FFFD.
+    """
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    if "\\u0000" in text:
+        text = json.dumps(_without_nul(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return text
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\x00", "\ufffd")
+    if isinstance(value, Mapping):
+        return {_without_nul(key): _without_nul(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nul(item) for item in value]
+    return value
+
+
+def digest_of(
+    origin: str,
+    sequence: int,
+    subject: str,
+    kind: str,
+    actor: str,
+    occurred_at: int,
+    recorded_at: int,
+    payload: str,
+    previous: bytes,
+) -> bytes:
+    """The SHA-256 that chains an event to its device's previous one.
+
+    The payload comes last and every other field is a number, an identifier or JSON-quoted, so no two different
+    events share the bytes that are hashed.
+    """
+    head = f"{origin}\n{sequence}\n{subject}\n{kind}\n{json.dumps(actor)}\n{occurred_at}\n{recorded_at}\n"
+    return hashlib.sha256(f"{head}{previous.hex()}\n{payload}".encode()).digest()
+
+
+def microseconds(moment: datetime) -> int:
+    """Microseconds since 1970 in UTC; exact, also before 1970."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def moment_of(value: int) -> datetime:
+    """The UTC time of *value* microseconds since 1970."""
+    return EPOCH + timedelta(microseconds=value)
+
+
+def complaint_payload(complaint: Complaint) -> dict[str, Any]:
+    """What the event of a complaint's receipt says: all of it but empty fields, and nothing of who sent it."""
+    payload: dict[str, Any] = {"received_at": complaint.received_at.isoformat(), "source": complaint.source}
+    for name in _TEXTS:
+        value = getattr(complaint, name)
+        if value:
+            payload[name] = value
+    if complaint.precision != "second":
+        payload["precision"] = complaint.precision
+    for name in ("occurred_at", "closed_at"):
+        moment = getattr(complaint, name)
+        if moment is not None:
+            payload[name] = moment.isoformat()
+    if complaint.categories:
+        payload["categories"] = list(complaint.categories)
+    if complaint.details:
+        payload["details"] = dict(complaint.details)
+    if complaint.place is not None:
+        payload["place"] = place_payload(complaint.place)
+    return payload
+
+
+_TEXTS = (
+    "number",
+    "channel",
+    "text",
+    "translation",
+    "reported_type",
+    "address",
+    "district",
+    "community",
+    "suspected_source",
+)
+
+
+def place_payload(place: Place) -> dict[str, Any]:
+    """A place as JSON, without what is not known."""
+    payload: dict[str, Any] = {"lon": place.lon, "lat": place.lat, "method": place.method}
+    if place.score is not None:
+        payload["score"] = place.score
+    if place.needs_confirming:
+        payload["needs_confirming"] = True
+    if place.accuracy_m is not None:
+        payload["accuracy_m"] = place.accuracy_m
+    if place.original is not None:
+        payload["original"] = list(place.original)
+        payload["original_crs"] = place.original_crs
+    return payload
+
+
+def place_of(payload: Mapping[str, Any]) -> Place:
+    """The place that :func:`place_payload` wrote."""
+    known = dict(payload)
+    if "original" in known:
+        known["original"] = tuple(known["original"])
+    return Place(**known)
+
+
+def complaint_of(payload: Mapping[str, Any]) -> Complaint:
+    """The complaint that :func:`complaint_payload` wrote."""
+    known = dict(payload)
+    for name in ("received_at", "occurred_at", "closed_at"):
+        if name in known:
+            known[name] = datetime.fromisoformat(known[name])
+    if "place" in known:
+        known["place"] = place_of(known["place"])
+    known["categories"] = tuple(known.get("categories", ()))
+    return Complaint(**known)
+
+
+def identifier(key: str) -> str:
+    """Twelve characters (A-Z, 2-7) that stand for *key*, the same on every device."""
+    return base64.b32encode(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:8])[:12].decode()
+
+
+def content_of(payload: str) -> bytes:
+    """Eight bytes that tell one canonical payload from another."""
+    return hashlib.sha256(payload.encode()).digest()[:8]

@@ -1,0 +1,200 @@
+"""The ledger: facts that are only ever added, and what can be read from them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from fieldkit.cases import Case
+from fieldkit.errors import UnknownCase
+from fieldkit.events import RECORD_WRITTEN, Event, Fact, canonical, microseconds
+from fieldkit.ledger import store, tables
+from fieldkit.ledger.appending import Writer
+from fieldkit.ledger.receiving import Outcome, Receipt, Receiving
+from fieldkit.ledger.verification import Problem
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    import pandas as pd
+
+    from fieldkit.ledger.frames import Filters
+
+__all__ = ["Ledger", "Outcome", "Problem", "Receipt", "Receiving"]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Ledger:
+    """An append-only store of events with its projections, at a database address of SQLAlchemy.
+
+    *origin* names this device in the events it writes, *actor* who is at it; *clock* gives the time of recording.
+    Raises :class:`~fieldkit.errors.LedgerError` when the store cannot be opened or is newer than this kit.
+    """
+
+    def __init__(
+        self, url: str, *, origin: str, actor: str = "", clock: Callable[[], datetime] = _now
+    ) -> None:
+        self.url = url
+        self._origin = origin
+        self._actor = actor
+        self._clock = clock
+
+    @cached_property
+    def _engine(self) -> sa.Engine:
+        return store.open_store(self.url)
+
+    def close(self) -> None:
+        """Close every connection; the ledger opens them again when asked."""
+        if "_engine" in self.__dict__:
+            self._engine.dispose()
+            del self._engine
+
+    def append(self, facts: Iterable[Fact]) -> list[Event]:
+        """Write *facts* and bring the projections up to date, all or nothing; when it returns, they are on disk.
+
+        Raises :class:`LedgerError` when the database refuses; then nothing was changed.
+        """
+        from fieldkit.ledger.projection import project
+
+        rows = [(f.subject, f.kind, canonical(f.payload), microseconds(f.occurred_at)) for f in facts]
+        with store.writing(self._engine) as connection:
+            appended = Writer(connection, self._origin, self._actor, self._clock).write(rows)
+            project(connection, appended)
+        return appended
+
+    @contextlib.contextmanager
+    def receiving(self) -> Iterator[Receiving]:
+        """Take complaints in by the thousand; all are on disk when the block has ended well, none otherwise."""
+        with store.writing(self._engine) as connection:
+            receiving = Receiving(Writer(connection, self._origin, self._actor, self._clock))
+            yield receiving
+            receiving.close()
+
+    def events(self, *, subject: str | None = None, kind: str | None = None) -> Iterator[Event]:
+        """Yield events in the order of origin and sequence, all or those of one *subject* or *kind*."""
+        statement = sa.select(tables.event).order_by(tables.event.c.origin, tables.event.c.sequence)
+        if subject is not None:
+            statement = statement.where(tables.event.c.subject == subject)
+        if kind is not None:
+            statement = statement.where(tables.event.c.kind == kind)
+        with store.reading(self._engine) as connection:
+            rows = connection.execution_options(stream_results=True, yield_per=10_000).execute(statement)
+            for row in rows:
+                yield Event(*row)
+
+    def find_case(self, name: str) -> str:
+        """The id of the case with this id or number; raises :class:`UnknownCase` when there is none, or several."""
+        case = tables.case
+        with store.reading(self._engine) as connection:
+            if connection.scalar(sa.select(case.c.id).where(case.c.id == name)) is not None:
+                return name
+            found = list(connection.scalars(sa.select(case.c.id).where(case.c.number == name).limit(3)))
+        if len(found) == 1:
+            return str(found[0])
+        if found:
+            raise UnknownCase(
+                f"More than one case has the number {name!r}. Give the id, one of: {', '.join(found)}."
+            )
+        raise UnknownCase(
+            f"There is no case {name!r}. `fieldkit cases` lists the cases with their numbers and ids."
+        )
+
+    def case(self, name: str) -> Case:
+        """The case with this id or number, folded from its events; raises :class:`UnknownCase`."""
+        case_id = self.find_case(name)
+        event, complaint = tables.event, tables.complaint
+        with store.reading(self._engine) as connection:
+            subjects = set(
+                connection.scalars(sa.select(complaint.c.id).where(complaint.c.case_id == case_id))
+            )
+            subjects |= {case_id}
+            statement = sa.select(event).where(event.c.subject.in_(sorted(subjects)))
+            return Case.fold(case_id, [Event(*row) for row in connection.execute(statement)])
+
+    def complaints(
+        self, filters: Filters, *, columns: Iterable[str] | None = None, zone: ZoneInfo
+    ) -> gpd.GeoDataFrame:
+        """Complaints as a frame, see :func:`fieldkit.ledger.frames.complaints_frame`."""
+        from fieldkit.ledger.frames import complaints_frame
+
+        with store.reading(self._engine) as connection:
+            frame = complaints_frame(connection, filters, columns, zone)
+            frame.attrs = {"data_version": _data_version(connection), "time_zone": zone.key}
+        return frame
+
+    def cases(self, filters: Filters, *, zone: ZoneInfo) -> pd.DataFrame:
+        """Cases as a frame, see :func:`fieldkit.ledger.frames.cases_frame`."""
+        from fieldkit.ledger.frames import cases_frame
+
+        with store.reading(self._engine) as connection:
+            return cases_frame(connection, filters, zone)
+
+    def records(self, case_id: str | None = None) -> dict[str, dict[str, Any]]:
+        """The last manifest of every case that has a record, by the case's id; of one case when *case_id* is given."""
+        last: dict[str, tuple[tuple[int, str, int], dict[str, Any]]] = {}
+        for event in self.events(subject=case_id, kind=RECORD_WRITTEN):
+            if event.subject not in last or last[event.subject][0] < event.order:
+                last[event.subject] = (event.order, event.data)
+        return {subject: data for subject, (_, data) in last.items()}
+
+    def count(self) -> dict[str, int]:
+        """How many events, complaints and cases there are, and how many complaints have a place."""
+        complaint = tables.complaint
+        with store.reading(self._engine) as connection:
+            return {
+                "events": _count(connection, tables.event),
+                "complaints": _count(connection, complaint),
+                "cases": _count(connection, tables.case, tables.case.c.state != "MERGED"),
+                "with_place": _count(connection, complaint, complaint.c.lon.is_not(None)),
+                "needs_confirming": _count(connection, complaint, complaint.c.needs_confirming),
+            }
+
+    def rebuild(self) -> str:
+        """Throw the projections away, make them anew from the events, and return their hash."""
+        from fieldkit.ledger.projection import rebuild
+
+        with store.writing(self._engine) as connection:
+            rebuild(connection)
+        return self.state_hash()
+
+    def state_hash(self) -> str:
+        """A SHA-256 (hex) over the projections: two ledgers with the same events have the same."""
+        from fieldkit.ledger.verification import check_projections
+
+        with store.reading(self._engine) as connection:
+            return check_projections(connection)
+
+    def verify(self) -> list[Problem]:
+        """Recompute every chain; returns what is wrong, an empty list when nothing is."""
+        from fieldkit.ledger.verification import check_chains
+
+        with store.reading(self._engine) as connection:
+            return list(check_chains(connection))
+
+    @property
+    def data_version(self) -> str:
+        """Twelve hex digits that change whenever an event is added that is not about a record."""
+        with store.reading(self._engine) as connection:
+            return _data_version(connection)
+
+
+def _data_version(connection: sa.Connection) -> str:
+    head = tables.head.c
+    rows = connection.execute(
+        sa.select(head.origin, head.data_sequence, head.data_digest).order_by(head.origin)
+    )
+    text = "\n".join(f"{origin} {sequence} {bytes(digest).hex()}" for origin, sequence, digest in rows)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _count(connection: sa.Connection, table: sa.Table, *where: Any) -> int:
+    return connection.scalar(sa.select(sa.func.count()).select_from(table).where(*where)) or 0

@@ -1,0 +1,182 @@
+"""Turn events into the rows of the tables that people read, the same rows in the same bytes every time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import groupby, islice
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from fieldkit import places
+from fieldkit.cases import CaseComplaint, fold_complaint
+from fieldkit.complaints import Complaint
+from fieldkit.events import COMPLAINT_LINKED, KINDS, Event, microseconds
+from fieldkit.ledger import tables
+
+_T = TypeVar("_T")
+
+# Below SQLite's 32,766 and PostgreSQL's 65,535 bound values a statement.
+CHUNK = 5_000
+
+
+def complaint_row(state: CaseComplaint) -> dict[str, Any]:
+    """The row of the table *complaint* for a folded complaint."""
+    complaint = state.complaint
+    place = complaint.place
+    return {
+        "id": state.id,
+        "case_id": state.case,
+        "number": _kept(complaint.number),
+        "source": _kept(complaint.source),
+        "channel": complaint.channel,
+        "received_at": microseconds(complaint.received_at),
+        "precision": complaint.precision,
+        "occurred_at": _optional(complaint.occurred_at),
+        "closed_at": _optional(complaint.closed_at),
+        "category": complaint.category,
+        "subcategory": complaint.categories[0] if complaint.categories else None,
+        "categories": "|".join(complaint.categories),
+        "reported_type": _kept(complaint.reported_type),
+        "text": _kept(complaint.text),
+        "translation": _kept(complaint.translation),
+        "address": _kept(complaint.address),
+        "district": _kept(complaint.district),
+        "community": _kept(complaint.community),
+        "suspected_source": _kept(complaint.suspected_source),
+        "lon": place.lon if place else None,
+        "lat": place.lat if place else None,
+        "cell": places.cell_of(place.lon, place.lat) if place else "",
+        "place_method": place.method if place else None,
+        "place_score": place.score if place else None,
+        "needs_confirming": place.needs_confirming if place else False,
+        "relation": state.relation,
+        "cause": state.cause,
+    }
+
+
+def _optional(moment: datetime | None) -> int | None:
+    return None if moment is None else microseconds(moment)
+
+
+def _kept(text: str) -> str:
+    # The same replacements as in the event's canonical payload, so that a rebuild gives the same bytes.
+    if text.isascii() and "\x00" not in text:
+        return text
+    return text.replace("\x00", "\ufffd").encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
+def new_complaint_row(complaint_id: str, complaint: Complaint) -> dict[str, Any]:
+    """The row of a complaint that has only been received."""
+    return complaint_row(CaseComplaint(complaint_id, complaint, complaint_id))
+
+
+def project(connection: Connection, appended: Sequence[Event]) -> None:
+    """Bring the projections up to date with events just appended."""
+    complaint_ids = {event.subject for event in appended if KINDS[event.kind] == "complaint"}
+    if not complaint_ids:
+        return
+    case_ids = set(complaint_ids)
+    case_ids.update(event.data["case"] for event in appended if event.kind == COMPLAINT_LINKED)
+    for ids in chunks(sorted(complaint_ids), CHUNK):
+        before = sa.select(tables.complaint.c.case_id).where(tables.complaint.c.id.in_(ids))
+        case_ids.update(connection.scalars(before))
+        histories = _histories(connection, tables.event.c.subject.in_(ids))
+        connection.execute(sa.delete(tables.complaint).where(tables.complaint.c.id.in_(ids)))
+        _insert_folded(connection, histories)
+    project_cases(connection, sorted(case_ids))
+
+
+def project_cases(connection: Connection, case_ids: Sequence[str]) -> None:
+    """Make the rows of the table *case* anew for *case_ids* from their complaints."""
+    for ids in chunks(case_ids, CHUNK):
+        connection.execute(sa.delete(tables.case).where(tables.case.c.id.in_(ids)))
+        _insert_cases(
+            connection, founding=tables.complaint.c.id.in_(ids), mine=tables.complaint.c.case_id.in_(ids)
+        )
+
+
+def rebuild(connection: Connection) -> None:
+    """Throw the projections away and make them anew from the events, in memory that does not grow with them."""
+    for table in tables.PROJECTIONS:
+        connection.execute(sa.delete(table))
+    subjects = [kind for kind, sort in KINDS.items() if sort == "complaint"]
+    _insert_folded(connection, _histories(connection, tables.event.c.kind.in_(subjects)))
+    _insert_cases(connection, founding=sa.true(), mine=sa.true())
+
+
+def _insert_folded(connection: Connection, histories: Iterable[list[Event]]) -> None:
+    states = (state for history in histories if (state := fold_complaint(history)) is not None)
+    for some in chunks(states, CHUNK):
+        connection.execute(sa.insert(tables.complaint), [complaint_row(state) for state in some])
+
+
+def _histories(connection: Connection, where: sa.ColumnElement[bool]) -> Iterator[list[Event]]:
+    # Keyset paging instead of one long cursor: SQLite must not insert on a connection whose select is half read,
+    # and a client-side cursor of PostgreSQL would hold every row in memory.
+    last = ""
+    while True:
+        page = (
+            sa.select(tables.event.c.subject)
+            .where(where, tables.event.c.subject > last)
+            .distinct()
+            .order_by(tables.event.c.subject)
+            .limit(CHUNK)
+        )
+        subjects = list(connection.scalars(page))
+        if not subjects:
+            return
+        statement = sa.select(tables.event).where(tables.event.c.subject.in_(subjects), where)
+        rows = (Event(*row) for row in connection.execute(statement.order_by(tables.event.c.subject)))
+        for _, history in groupby(rows, key=lambda event: event.subject):
+            yield list(history)
+        last = subjects[-1]
+
+
+def _insert_cases(connection: Connection, founding: Any, mine: Any) -> None:
+    complaint = tables.complaint
+    counted = (
+        sa.select(
+            complaint.c.case_id,
+            sa.func.count().label("n"),
+            sa.func.min(complaint.c.received_at).label("first_at"),
+            sa.func.max(complaint.c.received_at).label("last_at"),
+            sa.func.count(complaint.c.closed_at).label("closed"),
+        )
+        .where(mine)
+        .group_by(complaint.c.case_id)
+        .subquery()
+    )
+    n = sa.func.coalesce(counted.c.n, 0)
+    # The same rule as fieldkit.cases.case_state, in SQL; a test holds the two together.
+    state = sa.case((n == 0, "MERGED"), (counted.c.closed == n, "CLOSED"), else_="REGISTERED")
+    same = [
+        complaint.c[name] for name in ("category", "district", "community", "address", "suspected_source")
+    ]
+    rows = (
+        sa.select(
+            complaint.c.id,
+            complaint.c.number,
+            state,
+            *same,
+            n,
+            counted.c.first_at,
+            counted.c.last_at,
+            complaint.c.lon,
+            complaint.c.lat,
+        )
+        .select_from(complaint.outerjoin(counted, counted.c.case_id == complaint.c.id))
+        .where(founding)
+    )
+    connection.execute(
+        sa.insert(tables.case).from_select([column.name for column in tables.case.columns], rows)
+    )
+
+
+def chunks(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    """Cut *items* into lists of at most *size*."""
+    iterator = iter(items)
+    while some := list(islice(iterator, size)):
+        yield some

@@ -1,0 +1,168 @@
+"""A workspace as its user holds it: the settings, the ledger, and what can be asked of them in one call."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterable
+from datetime import date, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fieldkit.cases import Case
+from fieldkit.errors import SettingsError
+from fieldkit.files import write_text
+from fieldkit.ledger import Ledger
+from fieldkit.places import Areas
+from fieldkit.plugins import load_plugin
+from fieldkit.settings import Settings, find_workspace, read_settings, write_settings
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    import pandas as pd
+
+_GAZETTEER_HEADER = "name,alias,kind,district,community,lon,lat,accuracy_m\n"
+
+
+class Workspace:
+    """An office's folder with its ledger, layers, maps and records; what it gives out names no complainant."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def __repr__(self) -> str:
+        return f"Workspace({str(self.settings.folder)!r})"
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger, opened when first used."""
+        return Ledger(self.settings.ledger, origin=self.settings.origin, actor=self.actor)
+
+    @property
+    def actor(self) -> str:
+        """Who is written down as having done a deed."""
+        if self.settings.actor:
+            return self.settings.actor
+        try:
+            return getpass.getuser()
+        except (KeyError, OSError):  # an account without a name, as in some containers
+            return ""
+
+    @property
+    def data_version(self) -> str:
+        """Twelve hex digits that change whenever the data do."""
+        return self.ledger.data_version
+
+    def complaints(
+        self,
+        *,
+        category: str | None = None,
+        channel: str | None = None,
+        district: str | None = None,
+        since: date | datetime | None = None,
+        until: date | datetime | None = None,
+        case: str | None = None,
+        near: tuple[float, float, float] | None = None,
+        columns: Iterable[str] | None = None,
+    ) -> gpd.GeoDataFrame:
+        """The complaints as a GeoDataFrame in EPSG:4326, ordered by receipt, times in the office's zone.
+
+        *category* is a main category's code, *since* is included, *until* is not, *case* is an id or number, *near*
+        is ``(lon, lat, radius in metres)``; *columns* (of :data:`fieldkit.ledger.frames.COLUMNS`) leaves out the
+        others. Complaints without a place have an empty geometry. Who complained is not in it.
+        """
+        from fieldkit.ledger.frames import Filters
+
+        case_id = self.ledger.find_case(case) if case is not None else None
+        filters = Filters(category, channel, district, since, until, case_id, near)
+        return self.ledger.complaints(filters, columns=columns, zone=self.settings.zone)
+
+    def cases(
+        self,
+        *,
+        category: str | None = None,
+        channel: str | None = None,
+        district: str | None = None,
+        since: date | datetime | None = None,
+        until: date | datetime | None = None,
+    ) -> pd.DataFrame:
+        """The cases that hold a complaint with these features, the one with the newest complaint first."""
+        from fieldkit.ledger.frames import Filters
+
+        return self.ledger.cases(Filters(category, channel, district, since, until), zone=self.settings.zone)
+
+    def case(self, name: str) -> Case:
+        """One case by its id or number; raises :class:`~fieldkit.errors.UnknownCase`."""
+        return self.ledger.case(name)
+
+    def records(self) -> dict[str, dict[str, Any]]:
+        """The last manifest of every case that has a record, by the case's id."""
+        return self.ledger.records()
+
+    def areas(self) -> Areas | None:
+        """The office's areas (``layers/areas.geojson``), or None when it has none."""
+        path = self.settings.layers / "areas.geojson"
+        return Areas.read(path) if path.is_file() else None
+
+    @property
+    def gazetteer_path(self) -> Path:
+        """The office's table of places (``layers/places.csv``), which may be missing."""
+        return self.settings.layers / "places.csv"
+
+    def analyse(
+        self,
+        name: str,
+        *,
+        category: str | None = None,
+        district: str | None = None,
+        since: date | datetime | None = None,
+        until: date | datetime | None = None,
+        out: str | Path | None = None,
+        seed: int = 0,
+        **options: Any,
+    ) -> pd.DataFrame:
+        """Run the analysis *name* (group ``fieldkit.analyses``) on the complaints that pass the filters.
+
+        *options* go to the analysis. With *out* the result is also written, by its suffix: ``.html`` a map that
+        opens without network, ``.png``, ``.geojson``, ``.gpkg``, ``.parquet`` or ``.csv``. Raises
+        :class:`~fieldkit.errors.PluginError` for an unknown name, :class:`~fieldkit.errors.AnalysisError` when the
+        data cannot answer.
+        """
+        analysis = load_plugin("fieldkit.analyses", name, self.settings.plugins)
+        frame = self.complaints(category=category, district=district, since=since, until=until)
+        result: pd.DataFrame = analysis.run(frame, seed=seed, **options)
+        if out is not None:
+            self.write(result, Path(out), title=analysis.title)
+        return result
+
+    def write(self, result: pd.DataFrame, out: Path, *, title: str) -> Path:
+        """Write the *result* of an analysis to *out*, by its suffix, with the office's areas as the base of maps."""
+        from fieldkit import maps
+
+        return maps.write_map(result, out, title=title, areas=self.areas())
+
+
+def open_workspace(folder: str | Path | None = None) -> Workspace:
+    """Open the workspace in *folder*, else the one that :func:`fieldkit.settings.find_workspace` finds."""
+    return Workspace(read_settings(find_workspace(folder)))
+
+
+def init_workspace(folder: str | Path = ".", **values: str) -> Workspace:
+    """Make *folder* a workspace: settings, an empty ledger, and folders for layers, maps, records and results.
+
+    *values* are settings (see :class:`~fieldkit.settings.Settings`). Raises
+    :class:`~fieldkit.errors.SettingsError` when it already is a workspace.
+    """
+    path = Path(folder).expanduser().resolve()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        write_settings(path, **values)
+        workspace = Workspace(read_settings(path))
+        for part in ("layers", "maps", "records", "out"):
+            (path / part).mkdir(exist_ok=True)
+        if not workspace.gazetteer_path.exists():
+            write_text(workspace.gazetteer_path, _GAZETTEER_HEADER)
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be made a workspace: {error.strerror}.") from error
+    workspace.ledger.count()
+    return workspace

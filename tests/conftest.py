@@ -1,0 +1,111 @@
+"""Fixtures that the tests share: a sample workspace, the real data, a browser, a PostgreSQL server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fieldkit.testing import sample_workspace
+from fieldkit.workspace import Workspace
+
+CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
+# Its own update and sync traffic is switched off, so that every request seen is the page's.
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> Iterator[Workspace]:
+    ws = sample_workspace(tmp_path / "sample")
+    yield ws
+    ws.ledger.close()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real complaints beside the checkout; not part of the project."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no folder of real data beside the checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[object]:
+    """A headless Chromium of the system's, driven by playwright."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an empty database on a PostgreSQL server that the session starts and stops."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    initdb = str(programs[-1]) if programs else shutil.which("initdb")
+    if initdb is None:
+        pytest.skip("no PostgreSQL server on this machine")
+    folder = tmp_path_factory.mktemp("postgres")
+    user = "postgres" if os.geteuid() == 0 else None  # the server refuses to run as root
+    if user:
+        shutil.chown(folder, user)
+        for parent in (folder, *folder.parents):
+            if str(parent).startswith(str(tmp_path_factory.getbasetemp().parent)):
+                parent.chmod(0o755)
+
+    def run(program: str, *arguments: str) -> None:
+        command = [str(Path(initdb).with_name(program)), *arguments]
+        subprocess.run(
+            command,
+            check=True,
+            user=user,
+            cwd=folder,
+            env={"PATH": os.defpath, "LC_ALL": "C"},
+            stdout=subprocess.DEVNULL,
+        )
+
+    data, socket = folder / "data", folder
+    run("initdb", "-D", str(data), "-U", "fieldkit", "--auth=trust", "-E", "UTF8", "--no-sync")
+    run(
+        "pg_ctl",
+        "-D",
+        str(data),
+        "-w",
+        "-l",
+        str(folder / "log"),
+        "-o",
+        f"-c listen_addresses='' -k {socket}",
+        "start",
+    )
+    try:
+        yield f"postgresql+psycopg://fieldkit@/postgres?host={socket}"
+    finally:
+        run("pg_ctl", "-D", str(data), "-m", "immediate", "stop")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """With ``CI=true`` a skipped test that needs a browser or a server is a failure."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    needed = any(item.get_closest_marker(name) for name in ("browser", "postgres"))
+    if report.skipped and needed and os.environ.get("CI") == "true":
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} must not be skipped where CI=true: {report.longrepr}"
