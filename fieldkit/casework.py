@@ -70,7 +70,7 @@ class ImportResult:
     seconds: float = 0.0
 
 
-class _DryRun(Exception):  # noqa: N818 - not an error: it undoes the transaction of a dry run
+class _DryRun(Exception):
     pass
 
 
@@ -204,7 +204,7 @@ def _receive_chunk(
 
 def _located(entry: Entry, gazetteer: Gazetteer | None) -> tuple[Complaint, tuple[Flag, ...]]:
     complaint = entry.complaint
-    assert complaint is not None  # noqa: S101 - the caller has sorted the refused rows out
+    assert complaint is not None
     if complaint.place is not None:
         return complaint, ()
     words = complaint.address or complaint.community or complaint.text
@@ -315,7 +315,7 @@ def link_complaints(ws: Workspace, links: Iterable[Link]) -> int:
 
 
 def confirm_place(ws: Workspace, complaint: str, lon: float, lat: float, **known: str) -> None:
-    """Say where the place of *complaint* (id or number) really is, in WGS-84; *known* may set district, community, address."""
+    """Say where the place of *complaint* (id or number) is, in WGS-84; *known* may set district, community, address."""
     place = Place(lon, lat, method="confirmed")
     payload = {"place": events.place_payload(place), **known}
     ws.ledger.append(

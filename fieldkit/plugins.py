@@ -50,7 +50,7 @@ class Reading(Protocol):
         ...
 
     def write_refused(self, entries: Iterable[Entry], path: Path) -> Path:
-        """Write refused rows in the file's own format to *path* (suffix chosen here), to be mended and imported again."""
+        """Write refused rows in the file's own format to *path* (suffix chosen here), to be mended and read again."""
         ...
 
 

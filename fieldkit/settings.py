@@ -75,7 +75,7 @@ KEYS = tuple(f.name for f in fields(Settings) if f.name != "folder")
 
 
 def find_workspace(folder: str | Path | None = None, environment: Mapping[str, str] = os.environ) -> Path:
-    """Find the workspace's folder: *folder*, else ``FIELDKIT_WORKSPACE``, else here and upwards, else the demonstration's.
+    """Find the workspace: *folder*, else ``FIELDKIT_WORKSPACE``, else here and upwards, else the demonstration's.
 
     Raises :class:`SettingsError` with what to do when there is none.
     """

@@ -112,13 +112,13 @@ class PluginConformance:
         """An instance has every attribute and method of the group's Protocol."""
         assert isinstance(self.plugin(), GROUPS[self.group]), (
             f"{self.plugin} lacks part of {GROUPS[self.group]}"
-        )  # noqa: S101
+        )
 
     def test_has_a_title(self) -> None:
         """The title is a short text for lists."""
         title = self.plugin().title
-        assert isinstance(title, str)  # noqa: S101
-        assert 0 < len(title) < 80  # noqa: S101
+        assert isinstance(title, str)
+        assert 0 < len(title) < 80
 
 
 class ReaderConformance(PluginConformance):
@@ -137,12 +137,12 @@ class ReaderConformance(PluginConformance):
         """Two readings of a file give the same entries, with a complaint or a flag for every row."""
         reader: Reader = self.plugin()
         first, second = (list(reader.open(self.path, self.options)) for _ in range(2))
-        assert first  # noqa: S101
-        assert first == second  # noqa: S101
-        assert all(entry.complaint is not None or entry.flags for entry in first)  # noqa: S101
+        assert first
+        assert first == second
+        assert all(entry.complaint is not None or entry.flags for entry in first)
 
     def test_times_have_a_zone(self) -> None:
         """Every time is zone-aware and not in the future."""
         for entry in self.plugin().open(self.path, self.options):
             if entry.complaint is not None:
-                assert entry.complaint.received_at <= datetime.now(UTC) + timedelta(days=1)  # noqa: S101
+                assert entry.complaint.received_at <= datetime.now(UTC) + timedelta(days=1)

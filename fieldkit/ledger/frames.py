@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from fieldkit import places
-from fieldkit.events import microseconds
 from fieldkit.errors import LedgerError
+from fieldkit.events import microseconds
 from fieldkit.ledger import tables
 
 if TYPE_CHECKING:

@@ -84,7 +84,7 @@ def main_categories() -> dict[str, Category]:
 
 
 def label(code: str, language: str = "en") -> str:
-    """The name of a channel, channel group or category in *language* (``en`` or ``zh``); an unknown code is its own name."""
+    """The name of a channel, channel group or category in *language* (``en``, ``zh``); an unknown code names itself."""
     known: Channel | Category | None = channels().get(code) or categories().get(code)
     if known is not None:
         return known.zh if language == "zh" else known.en
