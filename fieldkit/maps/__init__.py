@@ -1,0 +1,20 @@
+"""Maps that open without a network: interactive pages drawn with folium, and still pictures for print."""
+
+from __future__ import annotations
+
+from fieldkit.maps.drawing import MapLayer, add_drawing, draw_map
+from fieldkit.maps.folium_patch import map_text, patch_branca
+from fieldkit.maps.layers import AreasLayer, ComplaintsLayer, HotspotsLayer, PlacesLayer, layer_for
+
+__all__ = [
+    "AreasLayer",
+    "ComplaintsLayer",
+    "HotspotsLayer",
+    "MapLayer",
+    "PlacesLayer",
+    "add_drawing",
+    "draw_map",
+    "layer_for",
+    "map_text",
+    "patch_branca",
+]

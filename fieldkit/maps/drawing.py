@@ -1,0 +1,254 @@
+"""Draw a map: folium makes the frame, the layers bring data, and the page carries everything in itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fieldkit import fonts
+from fieldkit.errors import MapError
+from fieldkit.maps import assets
+from fieldkit.maps.folium_patch import patch_branca
+from fieldkit.maps.payload import both, json_block, texts_in
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+    from fieldkit.places import Areas
+    from fieldkit.plugins import Layer
+
+LANGUAGES = ("both", "zh", "en")
+
+
+@dataclass(frozen=True, slots=True)
+class MapLayer:
+    """One layer of a map: the *plugin* that draws it, its *data* in any reference system, its *options*."""
+
+    plugin: Layer
+    data: gpd.GeoDataFrame
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def draw_map(
+    title: str | Mapping[str, str],
+    *layers: MapLayer | gpd.GeoDataFrame,
+    areas: Areas | gpd.GeoDataFrame | None = None,
+    language: str = "both",
+    subtitle: str | Mapping[str, str] | None = None,
+    sentence: str | Mapping[str, str] | None = None,
+) -> str:
+    """Draw *layers* over the outlines of *areas* as one HTML page that needs nothing but itself.
+
+    A layer is a :class:`MapLayer`, or a frame whose layer is found by its columns: hot spots, places with a
+    count, complaints, areas. *title*, *subtitle* and *sentence* (by default the first frame's
+    ``attrs["sentence"]``) are text, or ``{"zh": …, "en": …}``; *language* is ``both``, ``zh`` or ``en``. The
+    same input gives the same page. Raises :class:`MapError` when there is nothing to draw, when a frame is no
+    map's, or when a layer plugin would make the page ask for something outside itself.
+    """
+    from fieldkit.maps.layers import layer_for
+
+    if language not in LANGUAGES:
+        raise MapError(f"The language {language!r} is not known. Use one of: {', '.join(LANGUAGES)}.")
+    given = [item if isinstance(item, MapLayer) else MapLayer(layer_for(item), item) for item in layers]
+    background = area_frame(areas)
+    if background is not None and len(background):
+        from fieldkit.maps.layers import AreasLayer
+
+        given.insert(0, MapLayer(AreasLayer(), background))
+    bounds = _bounds(given)
+    chart = _new_chart(bounds)
+    for layer in given:
+        layer.plugin.add_to(chart, layer.data, layer.options)
+    attrs: Mapping[str, Any] = next((layer.data.attrs for layer in given if layer.data.attrs), {})
+    page = {
+        "title": both(title),
+        "subtitle": both(subtitle) if subtitle else None,
+        "sentence": both(sentence or attrs.get("sentence")) if sentence or attrs.get("sentence") else None,
+        "details": details(attrs),
+        "language": language,
+        "bounds": [[bounds[1], bounds[0]], [bounds[3], bounds[2]]],
+    }
+    return _page(chart, page)
+
+
+def area_frame(areas: Areas | gpd.GeoDataFrame | None) -> gpd.GeoDataFrame | None:
+    """*areas* as a frame in WGS-84 with the column ``name``."""
+    import geopandas as gpd
+
+    from fieldkit.maps.layers import in_wgs84
+
+    if areas is None:
+        return None
+    if isinstance(areas, gpd.GeoDataFrame):
+        return in_wgs84(areas)
+    return gpd.GeoDataFrame({"name": areas.names}, geometry=list(areas.polygons), crs="EPSG:4326")
+
+
+def details(attrs: Mapping[str, Any]) -> list[dict[str, str]]:
+    """How a result was found, in a line or two for the foot of a map, from its ``attrs``."""
+    lines = []
+    method = attrs.get("method")
+    if method:
+        said = both(method)
+        tests, correction = attrs.get("tests"), attrs.get("correction")
+        tested = {"zh": f"；检验 {tests} 个网格" if tests else "", "en": f"; {tests} tests" if tests else ""}
+        corrected = both(correction) if correction else {"zh": "", "en": ""}
+        lines.append(
+            {
+                "zh": f"方法：{said['zh']}{tested['zh']}"
+                + (f"；{corrected['zh']}" if corrected["zh"] else ""),
+                "en": f"Method: {said['en']}{tested['en']}"
+                + (f"; {corrected['en']}" if corrected["en"] else ""),
+            }
+        )
+    if attrs.get("source"):
+        lines.append({"zh": f"文献：{attrs['source']}", "en": f"Source: {attrs['source']}"})
+    if attrs.get("data_version"):
+        lines.append(
+            {"zh": f"数据版本：{attrs['data_version']}", "en": f"Data version: {attrs['data_version']}"}
+        )
+    return lines
+
+
+def _bounds(layers: Sequence[MapLayer]) -> list[float]:
+    """West, south, east, north of what the map is about: data with complaints, else everything."""
+    from fieldkit.maps.layers import AreasLayer, in_wgs84
+
+    def extent(chosen: Sequence[MapLayer]) -> np.ndarray[Any, Any]:
+        boxes = []
+        for layer in chosen:
+            frame = in_wgs84(layer.data)
+            if "complaints" in frame and (frame["complaints"] > 0).any():
+                frame = frame[frame["complaints"] > 0]
+            box = frame.total_bounds
+            if np.isfinite(box).all():
+                boxes.append(box)
+        return np.array(boxes)
+
+    boxes = extent([layer for layer in layers if not isinstance(layer.plugin, AreasLayer)])
+    if not len(boxes):
+        boxes = extent(layers)
+    if not len(boxes):
+        raise MapError("There is nothing to draw: no row has a place, and no areas are given.")
+    west, south = boxes[:, :2].min(axis=0).tolist()
+    east, north = boxes[:, 2:].max(axis=0).tolist()
+    # A single point still gets a neighbourhood of about 600 m around it.
+    grow_lat = max(0.0, 0.006 - (north - south)) / 2
+    grow_lon = max(0.0, 0.007 - (east - west)) / 2
+    return [
+        round(float(v), 5) for v in (west - grow_lon, south - grow_lat, east + grow_lon, north + grow_lat)
+    ]
+
+
+def _new_chart(bounds: Sequence[float]) -> Any:
+    patch_branca()
+    import folium
+    from branca.element import Element
+
+    chart: Any = folium.Map(
+        location=[(bounds[1] + bounds[3]) / 2, (bounds[0] + bounds[2]) / 2],
+        zoom_start=10,
+        tiles=None,
+        prefer_canvas=True,
+        zoom_snap=0.25,
+        max_zoom=19,
+        attribution_control=False,
+    )
+    # Leaflet's own option: folium's argument of this name belongs to the tile layer, which there is none of.
+    chart.options["maxZoom"] = 19
+    # A fixed name, so that the same data give the same file. On this map only: folium's lists of scripts
+    # belong to the class, and nothing we draw needs jQuery, Bootstrap or Font Awesome.
+    chart._id = "fieldkit"
+    chart.default_js, chart.default_css = [], []
+    header = chart.get_root().header
+    header.add_child(Element(f"<style>{assets.leaflet_style()}</style>"), name="leaflet_css")
+    header.add_child(Element(f"<script>{assets.leaflet_script()}</script>"), name="leaflet")
+    return chart
+
+
+@lru_cache(maxsize=1)
+def _drawing_class() -> Any:
+    patch_branca()
+    from branca.element import Element, MacroElement
+
+    class Drawing(MacroElement):
+        """A layer that our own script draws from a block of data in the page."""
+
+        def __init__(self, payload: Mapping[str, Any], number: int) -> None:
+            super().__init__()  # type: ignore[no-untyped-call]
+            self._name, self._id = "Drawing", f"layer_{number}"
+            self.payload = payload
+
+        def render(self, **kwargs: Any) -> str:
+            figure: Any = self.get_root()
+            parent: Any = self._parent
+            block = f"fk-data-{self._id}"
+            script = Element(f"<script>{assets.own_file('page.js')}</script>")
+            figure.header.add_child(script, name="fieldkit_script")
+            data = f'<script type="application/json" id="{block}">{json_block(self.payload)}</script>'
+            figure.header.add_child(Element(data), name=block)
+            call = Element(f'fieldkit.add({parent.get_name()}, "{block}");')
+            figure.script.add_child(call, name=self.get_name())
+            return super().render(**kwargs) or ""  # type: ignore[no-untyped-call]
+
+    return Drawing
+
+
+def add_drawing(chart: Any, payload: Mapping[str, Any]) -> None:
+    """Add to the folium map *chart* a layer that the kit's own script draws from *payload*.
+
+    *payload* is plain data (text, numbers, lists, mappings): ``title`` and ``classes``, with ``shapes`` (see
+    :func:`~fieldkit.maps.payload.outline_steps`) or ``points`` (:func:`~fieldkit.maps.payload.point_steps`),
+    ``style`` (a class for each item) and ``popup`` (``heading`` and ``lines`` of
+    :func:`~fieldkit.maps.payload.column`). Text in it may be anything: it is shown, never run.
+    """
+    made = _drawing_class()
+    number = sum(isinstance(child, made) for child in chart._children.values())
+    chart.add_child(made(payload, number))
+
+
+def _page(chart: Any, page: Mapping[str, Any]) -> str:
+    _refuse_popups(chart)
+    figure = chart.get_root()
+    for child in list(figure._children.values()):
+        child.render()
+    payloads = [child.payload for child in chart._children.values() if isinstance(child, _drawing_class())]
+    text = "".join(sorted({c for value in [page, *payloads] for part in texts_in(value) for c in part}))
+    shell = assets.own_file("page.html")
+    parts = {
+        "HEADER": figure.header.render(),
+        "FONT": fonts.css_for(text + shell),
+        "STYLE": assets.own_file("page.css"),
+        "BODY": figure.html.render(),
+        "DATA": json_block(page),
+        "SCRIPT": figure.script.render() + f'\nfieldkit.page({chart.get_name()}, "fk-page");',
+    }
+    filled = _fill(shell, parts).replace("\r\n", "\n").replace("\r", "\n")
+    assets.check_self_contained(filled)
+    return filled.replace("POLICY", assets.content_security_policy(filled), 1)
+
+
+def _fill(shell: str, parts: Mapping[str, str]) -> str:
+    """Put each part in its place, once, without looking for places inside the parts."""
+    filled, rest = "", shell
+    for name, part in parts.items():
+        before, _, rest = rest.partition(name)
+        filled += before + part
+    return filled + rest
+
+
+def _refuse_popups(element: Any) -> None:
+    """Folium writes a popup's text into a script of its own, which also needs jQuery: we have a better way."""
+    import folium
+
+    if isinstance(element, (folium.Popup, folium.Icon, folium.TileLayer)):
+        raise MapError(
+            f"A layer plugin uses folium's {type(element).__name__}, which needs scripts or pictures that a map of "
+            "the kit does not carry. Use fieldkit.maps.add_drawing, which shows popups from data."
+        )
+    for child in element._children.values():
+        _refuse_popups(child)

@@ -1,0 +1,415 @@
+/* Draws the layers of a fieldkit map on one canvas and shows their text. Text is data: it only ever becomes
+   textContent or ink on the canvas, never markup. */
+(function () {
+  "use strict";
+  if (window.fieldkit) { return; }
+
+  var STEP = 1 / 100000;
+  var FONT = '"Fieldkit Sans", "Noto Sans SC", system-ui, "Microsoft YaHei", "PingFang SC", sans-serif';
+  var language = "both";
+
+  function read(id) { return JSON.parse(document.getElementById(id).textContent); }
+
+  function element(tag, className, text) {
+    var made = document.createElement(tag);
+    if (className) { made.className = className; }
+    if (text !== undefined && text !== null) { made.textContent = text; }
+    return made;
+  }
+
+  function say(pair) {
+    if (!pair) { return ""; }
+    if (language === "both") { return pair.zh === pair.en ? pair.en : pair.zh + " " + pair.en; }
+    return pair[language];
+  }
+
+  /* Both languages as two elements: the Chinese one leads, the English one is quieter. */
+  function say_into(parent, pair) {
+    if (!pair) { return parent; }
+    var two = language === "both" && pair.zh !== pair.en;
+    parent.appendChild(element("span", "fk-lead", two ? pair.zh : say(pair)));
+    if (two) { parent.appendChild(element("span", "fk-second", pair.en)); }
+    return parent;
+  }
+
+  function number(value) {
+    if (typeof value !== "number") { return value; }
+    if (value !== 0 && Math.abs(value) < 0.001) { return value.toExponential(1); }
+    return String(value);
+  }
+
+  /* From steps of 1/100000 degree to pixels of zoom level 0, where everything is drawn from. */
+  function to_pixels(flat) {
+    var out = new Float64Array(flat.length), lon = 0, lat = 0;
+    for (var i = 0; i < flat.length; i += 2) {
+      lon += flat[i]; lat += flat[i + 1];
+      var point = L.CRS.EPSG3857.latLngToPoint(L.latLng(lat * STEP, lon * STEP), 0);
+      out[i] = point.x; out[i + 1] = point.y;
+    }
+    return out;
+  }
+
+  function box_of(rings) {
+    var box = [Infinity, Infinity, -Infinity, -Infinity];
+    rings.forEach(function (ring) {
+      for (var i = 0; i < ring.length; i += 2) {
+        box[0] = Math.min(box[0], ring[i]); box[2] = Math.max(box[2], ring[i]);
+        box[1] = Math.min(box[1], ring[i + 1]); box[3] = Math.max(box[3], ring[i + 1]);
+      }
+    });
+    return box;
+  }
+
+  function inside(rings, x, y) {
+    var within = false;
+    rings.forEach(function (ring) {
+      for (var i = 0, j = ring.length - 2; i < ring.length; j = i, i += 2) {
+        if ((ring[i + 1] > y) !== (ring[j + 1] > y) &&
+            x < (ring[j] - ring[i]) * (y - ring[i + 1]) / (ring[j + 1] - ring[i + 1]) + ring[i]) {
+          within = !within;
+        }
+      }
+    });
+    return within;
+  }
+
+  function prepare(data) {
+    var layer = { data: data, shown: data.shown !== false, drawn: 0 };
+    if (data.shapes) {
+      layer.shapes = data.shapes.map(function (rings) { return rings.map(to_pixels); });
+      layer.boxes = layer.shapes.map(box_of);
+    }
+    if (data.points) {
+      var flat = new Array(data.points.lon.length * 2);
+      data.points.lon.forEach(function (lon, i) { flat[2 * i] = lon; flat[2 * i + 1] = data.points.lat[i]; });
+      layer.points = to_pixels(flat);
+    }
+    return layer;
+  }
+
+  /* One canvas that pans and zooms with the map; L.Renderer brings the padding and the zoom animation. */
+  var Sheet = L.Renderer.extend({
+    options: { padding: 0.15 },
+    _initContainer: function () {
+      this._container = element("canvas", "fk-sheet");
+      this._container.setAttribute("role", "img");
+      this._context = this._container.getContext("2d");
+      this.layers = this.layers || [];
+    },
+    _destroyContainer: function () { L.DomUtil.remove(this._container); delete this._container; },
+    _updatePaths: function () {},
+    _update: function () {
+      if (!this._container || (this._map._animatingZoom && this._bounds)) { return; }
+      L.Renderer.prototype._update.call(this);
+      var size = this._bounds.getSize(), ratio = Math.max(1, Math.min(3, window.devicePixelRatio || 1));
+      if (this._printing) { ratio = 3; }
+      L.DomUtil.setPosition(this._container, this._bounds.min);
+      this._container.width = Math.round(size.x * ratio);
+      this._container.height = Math.round(size.y * ratio);
+      this._container.style.width = size.x + "px";
+      this._container.style.height = size.y + "px";
+      this._context.setTransform(ratio, 0, 0, ratio, -this._bounds.min.x * ratio, -this._bounds.min.y * ratio);
+      this._draw();
+      this.fire("update");
+    },
+    redraw: function () { if (this._map) { this._update(); } },
+    _draw: function () {
+      var zoom = this._map.getZoom(), origin = this._map.getPixelOrigin();
+      this.scale = Math.pow(2, zoom);
+      this.dx = -origin.x; this.dy = -origin.y;
+      this.view = [(this._bounds.min.x - this.dx) / this.scale, (this._bounds.min.y - this.dy) / this.scale,
+                   (this._bounds.max.x - this.dx) / this.scale, (this._bounds.max.y - this.dy) / this.scale];
+      this.labels = [];
+      var sheet = this;
+      var shown = this.layers.filter(function (layer) { layer.drawn = 0; return layer.shown; });
+      shown.forEach(function (layer) { if (layer.shapes) { sheet._draw_shapes(layer, "fill"); } });
+      shown.forEach(function (layer) { if (layer.data.outline) { sheet._draw_shapes(layer, "line"); } });
+      shown.forEach(function (layer) { if (layer.points) { sheet._draw_points(layer); } });
+      shown.slice().reverse().forEach(function (layer) { if (layer.data.labels) { sheet._draw_labels(layer); } });
+    },
+    _seen: function (box) {
+      var v = this.view;
+      return box[2] >= v[0] && box[0] <= v[2] && box[3] >= v[1] && box[1] <= v[3];
+    },
+    _trace: function (rings) {
+      var c = this._context, s = this.scale;
+      c.beginPath();
+      for (var r = 0; r < rings.length; r++) {
+        var ring = rings[r];
+        c.moveTo(ring[0] * s + this.dx, ring[1] * s + this.dy);
+        for (var i = 2; i < ring.length; i += 2) { c.lineTo(ring[i] * s + this.dx, ring[i + 1] * s + this.dy); }
+        c.closePath();
+      }
+    },
+    _draw_shapes: function (layer, what) {
+      var c = this._context, data = layer.data;
+      c.lineJoin = "round";
+      for (var i = 0; i < layer.shapes.length; i++) {
+        if (!this._seen(layer.boxes[i])) { continue; }
+        var style = data.shape_style || data.classes[data.style ? data.style[i] : 0];
+        this._trace(layer.shapes[i]);
+        layer.drawn += 1;
+        if (what === "fill" && style.fill) {
+          c.globalAlpha = style.opacity; c.fillStyle = style.fill; c.fill("evenodd");
+        }
+        if (style.line && (what === "line" || !data.outline)) {
+          c.globalAlpha = style.line_opacity || 1; c.strokeStyle = style.line; c.lineWidth = style.weight || 1;
+          c.stroke();
+        }
+      }
+      c.globalAlpha = 1;
+    },
+    _radius: function (layer, i) {
+      var sizes = layer.data.sizes;
+      if (!sizes) { return Math.max(2.5, Math.min(6, (this._map.getZoom() - 8) * 0.7)); }
+      return 8 + 3.2 * Math.sqrt(Math.min(sizes[i], 400) / 4);
+    },
+    _draw_points: function (layer) {
+      var c = this._context, data = layer.data, p = layer.points, v = this.view, s = this.scale;
+      c.font = "600 12px " + FONT; c.textAlign = "center"; c.textBaseline = "middle";
+      for (var i = 0; i < p.length / 2; i++) {
+        var x = p[2 * i], y = p[2 * i + 1];
+        if (x < v[0] || x > v[2] || y < v[1] || y > v[3]) { continue; }
+        var style = data.classes[data.style ? data.style[i] : 0];
+        x = x * s + this.dx; y = y * s + this.dy;
+        layer.drawn += 1;
+        if (!data.sizes) { this._stamp(style, this._radius(layer, i), x, y); continue; }
+        var r = this._radius(layer, i);
+        c.beginPath(); c.arc(x, y, r, 0, 2 * Math.PI);
+        c.globalAlpha = style.opacity; c.fillStyle = style.fill; c.fill();
+        c.globalAlpha = 1; c.strokeStyle = style.line; c.lineWidth = style.weight || 1.5; c.stroke();
+        c.fillStyle = "#ffffff"; c.fillText(String(data.sizes[i]), x, y + 0.5);
+        this.labels.push([x - r, y - r, x + r, y + r]);
+      }
+      c.globalAlpha = 1;
+    },
+    /* A point is drawn once into a small picture and then stamped: 100,000 of them stay quick. */
+    _stamp: function (style, radius, x, y) {
+      var key = style.fill + radius, kept = (this._stamps = this._stamps || {}), ratio = this._printing ? 3 : 2;
+      if (!kept[key]) {
+        var picture = element("canvas"), half = radius + 1.5, size = Math.ceil(2 * half * ratio);
+        picture.width = picture.height = size;
+        var c = picture.getContext("2d");
+        c.scale(ratio, ratio); c.globalAlpha = style.opacity; c.fillStyle = style.fill;
+        c.beginPath(); c.arc(half, half, radius, 0, 2 * Math.PI); c.fill();
+        if (radius >= 3.5) { c.strokeStyle = "#ffffff"; c.lineWidth = 0.8; c.globalAlpha = 0.9; c.stroke(); }
+        kept[key] = { picture: picture, half: half, size: size / ratio };
+      }
+      var stamp = kept[key];
+      this._context.drawImage(stamp.picture, x - stamp.half, y - stamp.half, stamp.size, stamp.size);
+    },
+    _draw_labels: function (layer) {
+      var c = this._context, data = layer.data, sheet = this, s = this.scale, quiet = data.labels.quiet;
+      c.textAlign = "center"; c.textBaseline = "middle"; c.lineJoin = "round";
+      data.labels.order.forEach(function (i) {
+        var pair = data.labels.text[i];
+        var lines = pair.zh === pair.en || language !== "both" ? [say(pair)] : [pair.zh, pair.en];
+        lines = lines.filter(Boolean).map(function (line) {
+          return line.length > 24 ? line.slice(0, 23) + "…" : line;
+        });
+        if (!lines.length) { return; }
+        var x = data.labels.at[2 * i], y = data.labels.at[2 * i + 1];
+        var at = L.CRS.EPSG3857.latLngToPoint(L.latLng(y, x), 0);
+        x = at.x * s + sheet.dx; y = at.y * s + sheet.dy;
+        if (layer.points) { y += sheet._radius(layer, i) + 10; }
+        var size = quiet ? 13 : 12;
+        c.font = (quiet ? "" : "600 ") + size + "px " + FONT;
+        var width = Math.max.apply(null, lines.map(function (line) { return c.measureText(line).width; }));
+        var box = [x - width / 2 - 3, y - size * 0.7, x + width / 2 + 3, y + size * (1.25 * lines.length - 0.5)];
+        var taken = sheet.labels.some(function (b) {
+          return box[0] < b[2] && box[2] > b[0] && box[1] < b[3] && box[3] > b[1];
+        });
+        if (taken) { return; }
+        sheet.labels.push(box);
+        lines.forEach(function (line, n) {
+          c.font = (quiet || n ? "" : "600 ") + (n ? size - 2 : size) + "px " + FONT;
+          c.strokeStyle = "rgba(255,255,255,0.9)"; c.lineWidth = 3.5;
+          c.strokeText(line, x, y + n * size * 1.2);
+          c.fillStyle = quiet ? "#55626d" : "#1f2a33"; c.fillText(line, x, y + n * size * 1.2);
+        });
+      });
+    },
+    /* What lies under a place on the map: the uppermost layer first, points before outlines. */
+    pick: function (latlng) {
+      var at = L.CRS.EPSG3857.latLngToPoint(latlng, 0), found = null, sheet = this, zoom = this.scale;
+      var asked = this.layers.filter(function (layer) { return layer.shown && layer.data.popup; }).reverse();
+      asked.some(function (layer) {
+        if (!layer.points) { return false; }
+        var best = Infinity;
+        for (var i = 0; i < layer.points.length / 2; i++) {
+          var reach = (sheet._radius(layer, i) + 2) / zoom;
+          var dx = layer.points[2 * i] - at.x, dy = layer.points[2 * i + 1] - at.y, away = dx * dx + dy * dy;
+          if (away <= reach * reach && away < best) { best = away; found = { layer: layer, item: i }; }
+        }
+        return found !== null;
+      });
+      if (found) { return found; }
+      asked.some(function (layer) {
+        if (!layer.shapes) { return false; }
+        for (var i = 0; i < layer.shapes.length; i++) {
+          var box = layer.boxes[i];
+          if (at.x < box[0] || at.x > box[2] || at.y < box[1] || at.y > box[3]) { continue; }
+          if (inside(layer.shapes[i], at.x, at.y)) { found = { layer: layer, item: i }; return true; }
+        }
+        return false;
+      });
+      return found;
+    }
+  });
+
+  function popup_content(layer, item) {
+    var popup = layer.data.popup, content = element("div", "fk-popup");
+    var heading = popup.heading ? value_of(popup.heading, item) : "";
+    content.appendChild(element("h2", "", heading || say(layer.data.title)));
+    var table = content.appendChild(element("table"));
+    popup.lines.forEach(function (line) {
+      var value = value_of(line, item);
+      if (value === null || value === undefined || value === "") { return; }
+      var row = table.appendChild(element("tr"));
+      row.appendChild(element("th", "", say(line.label)));
+      row.appendChild(element("td", "", number(value)));
+    });
+    return content;
+  }
+
+  function value_of(line, item) {
+    var value = line.values[item];
+    return line.words ? line.words[value] : value;
+  }
+
+  function centre_of(layer, item) {
+    var x, y;
+    if (layer.points) {
+      x = layer.points[2 * item]; y = layer.points[2 * item + 1];
+    } else {
+      var box = layer.boxes[item];
+      x = (box[0] + box[2]) / 2; y = (box[1] + box[3]) / 2;
+    }
+    return L.CRS.EPSG3857.pointToLatLng(L.point(x, y), 0);
+  }
+
+  function open_popup(map, layer, item, latlng) {
+    L.popup({ maxWidth: 340, minWidth: 190, autoPanPadding: [24, 24] })
+      .setLatLng(latlng || centre_of(layer, item)).setContent(popup_content(layer, item)).openOn(map);
+  }
+
+  function sheet_of(map) {
+    if (map.fieldkit_sheet) { return map.fieldkit_sheet; }
+    var sheet = map.fieldkit_sheet = new Sheet();
+    sheet.layers = [];
+    sheet.addTo(map);
+    map.on("click", function (event) {
+      var found = sheet.pick(event.latlng);
+      if (found) { open_popup(map, found.layer, found.item, event.latlng); }
+    });
+    var waiting = false;
+    map.on("mousemove", function (event) {
+      if (waiting) { return; }
+      waiting = true;
+      window.requestAnimationFrame(function () {
+        waiting = false;
+        map.getContainer().style.cursor = sheet.pick(event.latlng) ? "pointer" : "";
+      });
+    });
+    if (document.fonts && document.fonts.ready) { document.fonts.ready.then(function () { sheet.redraw(); }); }
+    return sheet;
+  }
+
+  function add(map, id) {
+    var sheet = sheet_of(map), layer = prepare(read(id));
+    sheet.layers.push(layer);
+    sheet.redraw();
+    return layer;
+  }
+
+  function swatch(style, kind) {
+    var mark = element("span", "fk-swatch fk-" + kind);
+    mark.style.borderColor = style.line || style.fill;
+    var fill = mark.appendChild(element("span"));
+    fill.style.backgroundColor = style.fill || "transparent";
+    fill.style.opacity = style.opacity;
+    return mark;
+  }
+
+  function legend(panel, sheet) {
+    sheet.layers.forEach(function (layer, n) {
+      var box = panel.appendChild(element("section", "fk-layer"));
+      var label = box.appendChild(element("label"));
+      var check = label.appendChild(element("input"));
+      check.type = "checkbox"; check.checked = layer.shown; check.id = "fk-layer-" + n;
+      say_into(label.appendChild(element("span", "fk-name")), layer.data.title);
+      check.addEventListener("change", function () { layer.shown = check.checked; sheet.redraw(); });
+      layer.data.classes.forEach(function (style) {
+        if (!style.label) { return; }
+        var line = box.appendChild(element("div", "fk-class"));
+        line.appendChild(swatch(style, layer.points ? "dot" : "field"));
+        say_into(line.appendChild(element("span")), style.label);
+      });
+      if (layer.data.note) { say_into(box.appendChild(element("p", "fk-note")), layer.data.note); }
+    });
+  }
+
+  function listing(panel, map, sheet) {
+    sheet.layers.forEach(function (layer) {
+      var list = layer.data.list;
+      if (!list || !list.order.length) { return; }
+      var box = panel.appendChild(element("section", "fk-list"));
+      say_into(box.appendChild(element("h2")), list.title);
+      var items = box.appendChild(element("ol"));
+      list.order.forEach(function (item) {
+        var button = items.appendChild(element("li")).appendChild(element("button"));
+        button.type = "button";
+        button.appendChild(element("span", "fk-item", value_of(layer.data.popup.heading, item) || "—"));
+        button.appendChild(element("span", "fk-count", number(list.counts[item])));
+        button.addEventListener("click", function () {
+          map.setView(centre_of(layer, item), Math.max(map.getZoom(), list.zoom || 14), { animate: false });
+          open_popup(map, layer, item);
+        });
+      });
+    });
+  }
+
+  function page(map, id) {
+    var data = read(id), sheet = sheet_of(map);
+    language = data.language;
+    document.title = say(data.title);
+    say_into(document.getElementById("fk-title"), data.title);
+    if (data.subtitle) { say_into(document.getElementById("fk-subtitle"), data.subtitle); }
+    var panel = document.getElementById("fk-panel");
+    if (data.sentence) { say_into(panel.appendChild(element("p", "fk-sentence")), data.sentence); }
+    listing(panel, map, sheet);
+    say_into(panel.appendChild(element("h2", "fk-legend")), { zh: "图例与图层", en: "Legend and layers" });
+    legend(panel, sheet);
+    (data.details || []).forEach(function (line) {
+      say_into(panel.appendChild(element("p", "fk-detail")), line);
+    });
+    L.control.scale({ imperial: false, maxWidth: 160 }).addTo(map);
+    fit(map, sheet, data);
+  }
+
+  function fit(map, sheet, data) {
+    function whole() { map.invalidateSize({ animate: false }); map.fitBounds(data.bounds, { padding: [18, 18] }); }
+    whole();
+    var seen = map.getSize();
+    var home = document.getElementById("fk-home");
+    if (home) { home.addEventListener("click", whole); }
+    if (window.ResizeObserver) {
+      new ResizeObserver(function () {
+        var empty = seen.x < 40 || seen.y < 40;
+        map.invalidateSize({ animate: false });
+        seen = map.getSize();
+        if (empty && seen.x >= 40) { whole(); }
+      }).observe(map.getContainer());
+    }
+    function print(starts) {
+      sheet._printing = starts; sheet._stamps = {}; map.invalidateSize({ animate: false });
+      if (starts) { map.fitBounds(map.getBounds(), { animate: false }); }
+      sheet.redraw();
+    }
+    window.addEventListener("beforeprint", function () { print(true); });
+    window.addEventListener("afterprint", function () { print(false); });
+    sheet.redraw();
+  }
+
+  window.fieldkit = { add: add, page: page, sheet_of: sheet_of, centre_of: centre_of };
+})();
