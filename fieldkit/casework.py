@@ -33,12 +33,13 @@ _EXAMPLES = 20
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A complaint that belongs to an earlier case: ids or numbers, a relation, and a cause for a recurrence."""
+    """A complaint that belongs to an earlier case: ids or numbers, a relation, a cause for a recurrence, and when."""
 
     complaint: str
     case: str
     relation: str
     cause: str = ""
+    at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -116,7 +117,7 @@ def import_complaints(
     with _Spool() as spool:
         try:
             with ws.ledger.receiving() as receiving:
-                _receive(ws, reading, receiving, spool, result, progress)
+                _receive(ws, iter(reading), reading.total, receiving, spool, result, progress)
                 if dry_run:
                     raise _DryRun
         except _DryRun:
@@ -135,8 +136,29 @@ def _stem(path: Path) -> str:
     return name.removeprefix("refused-").rpartition(".")[0] or name
 
 
+def receive_complaints(
+    ws: Workspace, entries: Iterable[Entry], *, title: str, total: int | None = None, progress: bool = False
+) -> ImportResult:
+    """Take complaints in that were made or read elsewhere, all or nothing, as :func:`import_complaints` does.
+
+    Refused entries are only counted: there is no file to mend.
+    """
+    started = time.perf_counter()
+    result = ImportResult(Path(title), reader="")
+    with _Spool() as spool, ws.ledger.receiving() as receiving:
+        _receive(ws, iter(entries), total, receiving, spool, result, progress)
+    result.seconds = time.perf_counter() - started
+    return result
+
+
 def _receive(
-    ws: Workspace, reading: Reading, receiving: Receiving, spool: _Spool, result: ImportResult, progress: bool
+    ws: Workspace,
+    entries: Iterator[Entry],
+    total: int | None,
+    receiving: Receiving,
+    spool: _Spool,
+    result: ImportResult,
+    progress: bool,
 ) -> None:
     from tqdm.auto import tqdm
 
@@ -144,21 +166,15 @@ def _receive(
 
     areas = ws.areas()
     gazetteer = Gazetteer.read(ws.gazetteer_path) if ws.gazetteer_path.is_file() else None
-    entries: Iterator[Entry] = iter(reading)
     if result.dry_run:
         entries = islice(entries, DRY_RUN_ROWS)
     bar = tqdm(
-        total=reading.total, unit=" rows", desc=reading_title(result.path), disable=None if progress else True
+        total=total, unit=" rows", desc=f"Importing {result.path.name}", disable=None if progress else True
     )
     with bar:
         while chunk := list(islice(entries, _CHUNK)):
             _receive_chunk(chunk, areas, gazetteer, receiving, spool, result)
             bar.update(len(chunk))
-
-
-def reading_title(path: Path) -> str:
-    """The label of the progress bar of an import."""
-    return f"Importing {path.name}"
 
 
 def _receive_chunk(
@@ -302,14 +318,9 @@ def link_complaints(ws: Workspace, links: Iterable[Link]) -> int:
                 f"Complaint {link.complaint} cannot be linked to itself. Name the earlier case."
             )
         payload = {"case": case, "relation": link.relation}
-        facts.append(
-            Fact(
-                complaint,
-                events.COMPLAINT_LINKED,
-                payload | ({"cause": link.cause} if link.cause else {}),
-                now,
-            )
-        )
+        if link.cause:
+            payload["cause"] = link.cause
+        facts.append(Fact(complaint, events.COMPLAINT_LINKED, payload, link.at or now))
     ws.ledger.append(facts)
     return len(facts)
 

@@ -1,0 +1,78 @@
+"""The command line: every command parses, makes one call of the library and prints.
+
+A command's module is imported when the command is run, so that ``fieldkit --help`` answers at once. Exit codes: 0 done,
+1 done with flags, 2 refused.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from fieldkit import __version__
+from fieldkit.errors import FieldkitError
+
+#: Every command with its one line of help; its module has its name.
+COMMANDS = {
+    "demo": "Show the whole way on the 2017 demonstration ledger, then open the dashboards.",
+    "init": "Make a folder a workspace.",
+    "import": "Take complaints in from a file.",
+    "cases": "List the cases.",
+    "case": "Show one case with its timeline.",
+    "analyse": "Run an analysis and write its result as a map or a table.",
+    "records": "Write the investigation records of cases.",
+    "serve": "Open the dashboards, with a token, on this machine only.",
+    "verify": "Check that no event was changed since it was written.",
+    "rebuild": "Make the ledger's tables anew from its events.",
+    "plugins": "List the plugins, and from which package each comes.",
+}
+
+
+class _Commands(click.Group):
+    """Loads a command when it is asked for, and turns the kit's errors into one sentence and exit code 2."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(
+            f"fieldkit.cli.{name}_command" if name == "import" else f"fieldkit.cli.{name}"
+        )
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FieldkitError as error:
+            click.echo(f"fieldkit: {error}", err=True)
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo(
+                "\nfieldkit: stopped. What was saved is saved; run the same command again to go on.", err=True
+            )
+            ctx.exit(2)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fieldkit")
+def cli() -> None:
+    """A field investigation kit for environmental complaints: ledger, hot spots, records, dashboards."""
+
+
+def main() -> None:
+    """Run the command line; what the program ``fieldkit`` calls."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character must not stop a report half-way.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    cli(prog_name="fieldkit")

@@ -1,0 +1,57 @@
+"""``fieldkit cases``: list the cases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from fieldkit.cli.options import filter_options, json_option, workspace_option
+from fieldkit.cli.printing import echo_json, echo_table
+from fieldkit.vocabulary import label
+
+
+@click.command("cases")
+@filter_options
+@click.option("--channel", metavar="CODE", help="A channel, for example phone_12369 or wechat.")
+@click.option("--open", "only_open", is_flag=True, help="Only cases that are not closed.")
+@click.option(
+    "--repeated", is_flag=True, help="Only cases with more than one complaint, the most complaints first."
+)
+@click.option("--limit", default=30, show_default=True, help="How many to show; 0 shows all.")
+@workspace_option
+@json_option
+def command(
+    workspace: str | None, as_json: bool, only_open: bool, repeated: bool, limit: int, **filters: Any
+) -> None:
+    """List the cases, the one with the newest complaint first."""
+    import fieldkit as fk
+
+    cases = fk.open(workspace).cases(**filters)
+    if only_open:
+        cases = cases[cases["state"] != "CLOSED"]
+    if repeated:
+        cases = cases[cases["complaints"] > 1].sort_values("complaints", ascending=False, kind="stable")
+    shown = cases if limit == 0 else cases.head(limit)
+    if as_json:
+        echo_json(shown.astype(object).where(shown.notna(), None).to_dict("records"))
+        return
+    echo_table(
+        {
+            "number": [row.number or row.case for row in shown.itertuples()],
+            "state": list(shown["state"]),
+            "category": [label(code) if isinstance(code, str) else "–" for code in shown["category"]],
+            "complaints": list(shown["complaints"]),
+            "last complaint": list(shown["last_at"]),
+            "district": list(shown["district"]),
+            "place": [_place(row) for row in shown.itertuples()],
+        },
+        widest=36,
+        right=("complaints",),
+    )
+    click.echo(f"{len(shown):,} of {len(cases):,} cases. `fieldkit case NUMBER` shows one.")
+
+
+def _place(row: Any) -> str:
+    community = row.community if isinstance(row.community, str) else ""
+    return community or row.address

@@ -1,0 +1,65 @@
+"""The options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any, TypeVar
+
+import click
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class _Day(click.ParamType[date]):
+    """A day as YYYY-MM-DD."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        if isinstance(value, date):
+            return value
+        try:
+            return datetime.strptime(value, "%Y-%m-%d").date()
+        except ValueError:
+            self.fail(f"{value!r} is not a day. Write it as YYYY-MM-DD, for example 2017-06-30.", param, ctx)
+
+
+DAY = _Day()
+
+
+def workspace_option(command: _F) -> _F:
+    """Add ``--workspace``."""
+    return click.option(
+        "--workspace",
+        "-w",
+        metavar="FOLDER",
+        help="The workspace; by default the one here or above, then the demonstration.",
+    )(command)
+
+
+def json_option(command: _F) -> _F:
+    """Add ``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for machines instead of text.")(
+        command
+    )
+
+
+def filter_options(command: _F) -> _F:
+    """Add the filters that complaints are chosen by."""
+    for option in reversed(
+        (
+            click.option(
+                "--category",
+                metavar="CODE",
+                help="A main category: noise, air, water, solid_waste, radiation, other.",
+            ),
+            click.option("--district", metavar="NAME", help="A district, as it is written in the ledger."),
+            click.option("--since", type=DAY, metavar="DAY", help="From this day on (YYYY-MM-DD)."),
+            click.option(
+                "--until", type=DAY, metavar="DAY", help="Up to the day before this one (YYYY-MM-DD)."
+            ),
+        )
+    ):
+        command = option(command)
+    return command

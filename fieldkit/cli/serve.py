@@ -1,0 +1,18 @@
+"""``fieldkit serve``: the dashboards on this machine."""
+
+from __future__ import annotations
+
+import click
+
+from fieldkit.cli.options import workspace_option
+
+
+@click.command("serve")
+@click.option("--port", default=8866, show_default=True, help="The port; 0 takes any free one.")
+@click.option("--browser/--no-browser", default=True, help="Open the page in the browser.")
+@workspace_option
+def command(workspace: str | None, port: int, browser: bool) -> None:
+    """Open the dashboards: on this machine only, and only with the token in the address that is printed."""
+    import fieldkit as fk
+
+    fk.serve(fk.open(workspace), port=port, open_browser=browser)
