@@ -1,0 +1,96 @@
+"""Make the pictures of the README from the demonstration, in a real headless Chromium with the network off.
+
+Run it as ``python docs/screenshots.py [FOLDER]``; FOLDER is the demonstration workspace, made when it is not there.
+"""
+
+from __future__ import annotations
+
+import html
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import fieldkit as fk
+from fieldkit.dashboards.server import running
+
+IMAGES = Path(__file__).parent / "images"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+TERMINAL = """<!doctype html><meta charset="utf-8"><style>
+body {{ margin: 0; background: #1d2430; }}
+pre {{ margin: 0; padding: 18px 22px; color: #e8ecf2; font: 14px/1.45 "DejaVu Sans Mono", "Fieldkit Sans", monospace; }}
+{font}</style><pre>{text}</pre>"""
+
+
+def main(folder: str = "fieldkit-demo") -> None:
+    """Make every picture anew."""
+    from playwright.sync_api import sync_playwright
+
+    IMAGES.mkdir(exist_ok=True)
+    ws = fk.make_demo(folder)
+    chromium_path = shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=chromium_path, args=FLAGS)
+        page = _page(chromium, 1600, 1000)
+        page.goto((ws.settings.out / "hotspots-noise.html").as_uri())
+        page.wait_for_timeout(1500)
+        page.screenshot(path=IMAGES / "hotspots.png")
+        _terminal(chromium, ws)
+        with running(ws) as url:
+            page = _page(chromium, 1920, 1080)
+            page.goto(url)
+            page.wait_for_selector(".fk-symposium", timeout=60_000)
+            page.wait_for_timeout(6_000)
+            page.screenshot(path=IMAGES / "symposium.png")
+        chromium.close()
+    _record(ws)
+
+
+def _page(chromium: Any, width: int, height: int) -> Any:
+    context = chromium.new_context(viewport={"width": width, "height": height}, offline=False)
+    page = context.new_page()
+    page.route(lambda url: not url.startswith(("file:", "http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:")), _refuse)
+    return page
+
+
+def _refuse(route: Any) -> None:
+    raise SystemExit(f"A page asked for {route.request.url}, which lies beyond this machine.")
+
+
+def _terminal(chromium: Any, ws: fk.Workspace) -> None:
+    from fieldkit import fonts
+
+    source = ws.settings.out / "complaints.csv"
+    ws.complaints(columns=("number", "received_at", "channel", "reported_type", "text", "address", "lon", "lat")).drop(
+        columns="geometry"
+    ).head(40).to_csv(source, index=False)
+    commands = (("import", str(source), "--dry-run"), ("cases", "--repeated", "--limit", "6"))
+    lines = []
+    for arguments in commands:
+        shown = " ".join(Path(a).name if a.endswith(".csv") else a for a in arguments)
+        done = subprocess.run(
+            [sys.executable, "-m", "fieldkit", *arguments, "-w", str(ws.settings.folder)],
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+        lines += [f"$ fieldkit {shown}", done.stdout]
+    source.unlink()
+    text = "\n".join(lines)
+    page = _page(chromium, 1400, 760)
+    page.set_content(TERMINAL.format(font=fonts.css_for(text), text=html.escape(text)))
+    page.wait_for_timeout(500)
+    page.screenshot(path=IMAGES / "import.png")
+
+
+def _record(ws: fk.Workspace) -> None:
+    case = next(iter(sorted(ws.records())))
+    best = max(ws.records(), key=lambda case_id: len(ws.case(case_id).complaints), default=case)
+    pdf = ws.settings.records / best / f"{best}.pdf"
+    target = IMAGES / "record"
+    subprocess.run(["pdftoppm", "-png", "-r", "80", "-f", "1", "-l", "1", "-singlefile", pdf, target], check=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,220 @@
+"""The command line: what it prints, its exit codes, and that no traceback reaches a person."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from fieldkit import testing
+from fieldkit.cli import COMMANDS, cli
+from fieldkit.cli.printing import clean, width
+from fieldkit.workspace import Workspace
+
+
+def run(*arguments: str) -> Result:
+    result = CliRunner().invoke(cli, list(arguments))
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert "Traceback" not in result.output
+    return result
+
+
+def test_help_lists_every_command() -> None:
+    output = run("--help").output
+    assert all(name in output for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str) -> None:
+    result = run(name, "--help")
+    assert result.exit_code == 0
+    assert "Usage:" in result.output
+
+
+def test_cases_are_listed_with_their_numbers(sample: Workspace) -> None:
+    result = run("cases", "-w", str(sample.settings.folder), "--limit", "0")
+    assert result.exit_code == 0
+    assert "57 of 57 cases" in result.output
+    assert "S-001" in result.output
+    assert "S-004" not in result.output, "a complaint that was linked has no case of its own"
+
+
+def test_repeated_cases_come_with_the_most_complaints_first(sample: Workspace) -> None:
+    result = run("cases", "-w", str(sample.settings.folder), "--repeated", "--json")
+    (case,) = json.loads(result.output)
+    assert (case["number"], case["complaints"]) == ("S-001", 4)
+
+
+def test_cases_can_be_filtered(sample: Workspace) -> None:
+    arguments = (
+        "-w",
+        str(sample.settings.folder),
+        "--category",
+        "noise",
+        "--since",
+        "2017-07-01",
+        "--until",
+        "2017-08-01",
+    )
+    cases = json.loads(run("cases", *arguments, "--limit", "0", "--json").output)
+    expected = sample.cases(category="noise", since=date(2017, 7, 1))
+    assert cases
+    assert {case["number"] for case in cases} <= set(expected["number"])
+    assert all(case["first_at"] < "2017-08-01" for case in cases)
+
+
+def test_case_shows_the_timeline(sample: Workspace) -> None:
+    result = run("case", "S-001", "-w", str(sample.settings.folder))
+    assert result.exit_code == 0
+    for expected in (
+        "S-004",
+        "a recurrence (incomplete rectification)",
+        "再次投诉",
+        "Complaint S-001 received",
+    ):
+        assert expected in result.output
+
+
+def test_case_names_no_complainant(sample: Workspace) -> None:
+    for arguments in (("case", "S-001"), ("case", "S-001", "--json"), ("cases", "--json", "--limit", "0")):
+        output = run(*arguments, "-w", str(sample.settings.folder)).output
+        assert "Resident" not in output
+        assert "1390000" not in output
+
+
+def test_unknown_case_is_refused_in_one_sentence(sample: Workspace) -> None:
+    result = run("case", "X-99", "-w", str(sample.settings.folder))
+    assert result.exit_code == 2
+    assert "There is no case 'X-99'" in result.output
+
+
+def test_no_workspace_is_said_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("cases")
+    assert result.exit_code == 2
+    assert "fieldkit init" in result.output
+
+
+def test_init_twice_is_refused(tmp_path: Path) -> None:
+    assert run("init", str(tmp_path / "office")).exit_code == 0
+    again = run("init", str(tmp_path / "office"))
+    assert again.exit_code == 2
+    assert "already is a workspace" in again.output
+
+
+def test_verify_names_a_changed_event(sample: Workspace) -> None:
+    import sqlite3
+
+    folder = str(sample.settings.folder)
+    assert run("verify", "-w", folder).exit_code == 0
+    sample.ledger.close()
+    with sqlite3.connect(sample.settings.folder / "ledger.sqlite") as connection:
+        connection.execute("UPDATE event SET payload = replace(payload, 'S-005', 'S-500') WHERE sequence = 5")
+    result = run("verify", "-w", folder)
+    assert result.exit_code == 2
+    assert "Event 5" in result.output
+
+
+def test_rebuild_says_whether_the_tables_were_right(sample: Workspace) -> None:
+    import sqlite3
+
+    folder = str(sample.settings.folder)
+    assert run("rebuild", "-w", folder).exit_code == 0
+    sample.ledger.close()
+    with sqlite3.connect(sample.settings.folder / "ledger.sqlite") as connection:
+        connection.execute("UPDATE complaint SET address = 'elsewhere'")
+    assert run("rebuild", "-w", folder).exit_code == 1
+    assert run("rebuild", "-w", folder).exit_code == 0
+
+
+def test_a_bad_day_is_explained(sample: Workspace) -> None:
+    result = run("cases", "-w", str(sample.settings.folder), "--since", "July")
+    assert result.exit_code == 2
+    assert "YYYY-MM-DD" in result.output
+
+
+def test_records_want_to_know_which_cases(sample: Workspace) -> None:
+    result = run("records", "-w", str(sample.settings.folder))
+    assert result.exit_code == 2
+    assert "--case" in result.output
+
+
+def test_import_end_to_end(tmp_path: Path) -> None:
+    folder = str(tmp_path / "office")
+    run("init", folder)
+    file = tmp_path / "投诉.csv"
+    file.write_text(
+        "编号,投诉时间,投诉内容,经度,纬度\n1,2017-07-03 22:15,夜间施工噪声,105.84,32.43\n2,soon,油烟,105.84,32.43\n",
+        encoding="gb18030",
+    )
+    dry = run("import", str(file), "-w", folder, "--crs", "gcj02", "--dry-run")
+    assert dry.exit_code == 1
+    assert "投诉时间" in dry.output
+    assert "1 would be added" in dry.output
+    assert json.loads(run("cases", "-w", folder, "--json").output) == []
+    done = json.loads(run("import", str(file), "-w", folder, "--crs", "gcj02", "--json").output)[0]
+    assert (done["read"], done["added"], done["refused"]) == (2, 1, 1)
+    again = json.loads(run("import", str(file), "-w", folder, "--crs", "gcj02", "--json").output)[0]
+    assert (again["added"], again["known"]) == (0, 1)
+    refused = Path(done["refused_path"])
+    refused.write_text(
+        refused.read_text(encoding="utf-8-sig").replace("soon", "2017-07-04"), encoding="utf-8-sig"
+    )
+    mended = json.loads(run("import", str(refused), "-w", folder, "--crs", "gcj02", "--json").output)[0]
+    assert (mended["added"], mended["refused"]) == (1, 0)
+
+
+def test_coordinates_in_china_must_say_their_system(tmp_path: Path) -> None:
+    folder = str(tmp_path / "office")
+    run("init", folder)
+    file = tmp_path / "a.csv"
+    file.write_text("id,received_at,lon,lat\n1,2017-07-03 22:15,105.84,32.43\n", encoding="utf-8")
+    result = run("import", str(file), "-w", folder)
+    assert result.exit_code == 2
+    assert "gcj02" in result.output
+
+
+def test_a_missing_file_is_refused(sample: Workspace, tmp_path: Path) -> None:
+    result = run("import", str(tmp_path / "none.csv"), "-w", str(sample.settings.folder))
+    assert result.exit_code == 2
+    assert "none.csv" in result.output
+
+
+def test_analyse_writes_what_it_says(sample: Workspace, tmp_path: Path) -> None:
+    out = tmp_path / "rhythm.csv"
+    result = run("analyse", "rhythm", "-w", str(sample.settings.folder), "--out", str(out))
+    assert result.exit_code == 0, result.output
+    assert out.is_file()
+
+
+def test_analyse_explains_a_wrong_name(sample: Workspace) -> None:
+    result = run("analyse", "hotspot", "-w", str(sample.settings.folder))
+    assert result.exit_code == 2
+    assert "hotspots" in result.output
+
+
+def test_plugins_are_listed_and_checked() -> None:
+    result = run("plugins", "--check", "--json")
+    listed = json.loads(result.output)
+    assert listed["wrong"] == {}
+    assert {"csv", "hotspots", "noise", "pdf"} <= {plugin["name"] for plugin in listed["plugins"]}
+
+
+def test_a_complaint_cannot_steer_the_terminal() -> None:
+    assert clean("a\x1b[31mb\r\nc\u202ed") == "a\ufffd[31mb c\ufffdd"
+
+
+def test_chinese_takes_two_columns() -> None:
+    assert width("噪声 noise") == 10
+
+
+def test_the_program_runs_as_a_module(tmp_path: Path) -> None:
+    testing.sample_workspace(tmp_path / "office")
+    command = [sys.executable, "-m", "fieldkit", "cases", "-w", str(tmp_path / "office"), "--limit", "1"]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
+    assert "1 of 57 cases" in done.stdout
