@@ -35,7 +35,12 @@ def read_document(notebook: Mapping[str, Any], *, language: str = "both") -> dic
             for output in cell.get("outputs", []):
                 parts.extend(_shown(output, index))
     meta = dict(notebook.get("metadata", {}).get("fieldkit", {}))
-    return {"title": meta.get("title") or _first_title(parts), "language": language, "parts": parts, "meta": meta}
+    return {
+        "title": meta.get("title") or _first_title(parts),
+        "language": language,
+        "parts": parts,
+        "meta": meta,
+    }
 
 
 def all_text(document: Mapping[str, Any]) -> str:
@@ -85,7 +90,11 @@ def _prose(source: str) -> Iterator[dict[str, Any]]:
             yield {"kind": "heading", "level": int(block["attrs"]["level"]), "text": _plain(block)}
         elif kind == "list":
             ordered = bool(block.get("attrs", {}).get("ordered"))
-            yield {"kind": "list", "ordered": ordered, "items": [_plain(item).strip() for item in block["children"]]}
+            yield {
+                "kind": "list",
+                "ordered": ordered,
+                "items": [_plain(item).strip() for item in block["children"]],
+            }
         elif kind == "block_code":
             yield {"kind": "text", "text": str(block.get("raw", "")).rstrip("\n")}
         elif text := _plain(block).strip():
@@ -140,14 +149,21 @@ def _normal(part: Mapping[str, Any]) -> dict[str, Any]:
         fields = ("label", "value", "remark")
         normal["rows"] = [{name: _wording(row.get(name, "")) for name in fields} for row in part["rows"]]
     elif kind == "paragraphs":
-        normal["items"] = [{name: _wording(item.get(name, "")) for name in ("label", "text")} for item in part["items"]]
+        names = ("label", "text", "below")
+        normal["items"] = [{name: _wording(item.get(name, "")) for name in names} for item in part["items"]]
     elif kind == "gaps":
-        normal |= {"items": [_wording(item) for item in part["items"]], "none": _wording(part.get("none", ""))}
+        normal |= {
+            "items": [_wording(item) for item in part["items"]],
+            "none": _wording(part.get("none", "")),
+        }
     elif kind == "table":
         normal |= _normal_table(part)
     else:
         normal |= {name: _wording(part.get(name, "")) for name in ("alternative", "caption")}
-        normal |= {"png": _png(part["png"]), "width_mm": min(170.0, max(20.0, float(part.get("width_mm", 150))))}
+        normal |= {
+            "png": _png(part["png"]),
+            "width_mm": min(170.0, max(20.0, float(part.get("width_mm", 150)))),
+        }
     return normal
 
 
@@ -160,7 +176,13 @@ def _normal_table(part: Mapping[str, Any]) -> dict[str, Any]:
     if min(widths) <= 0:
         raise ValueError("a column has no width")
     marked = [int(row) for row in part.get("marked", [])]
-    return {"columns": columns, "rows": rows, "widths": widths, "marked": marked, "note": _wording(part.get("note", ""))}
+    return {
+        "columns": columns,
+        "rows": rows,
+        "widths": widths,
+        "marked": marked,
+        "note": _wording(part.get("note", "")),
+    }
 
 
 def _wording(text: Any) -> Wording:

@@ -118,9 +118,12 @@ def picture(
     return Part("picture", title, data, language)
 
 
-def paragraphs(title: Wording, items: Sequence[tuple[Wording, Wording]], language: str = "both") -> Part:
-    """Paragraphs, each with a label (may be empty) and a text; line ends in the text are kept."""
-    return Part("paragraphs", title, {"items": [{"label": label, "text": text} for label, text in items]}, language)
+def paragraphs(
+    title: Wording, items: Sequence[tuple[Wording, Wording, Wording]], language: str = "both"
+) -> Part:
+    """Paragraphs, each a label, a text and what stands softer below it (a translation); line ends are kept."""
+    shown = [{"label": label, "text": text, "below": below} for label, text, below in items]
+    return Part("paragraphs", title, {"items": shown}, language)
 
 
 def gaps(title: Wording, items: Sequence[Wording], *, none: Wording, language: str = "both") -> Part:
@@ -144,7 +147,7 @@ def _facts_html(part: Mapping[str, Any], language: str) -> str:
     rows = "".join(
         f'<tr><th style="text-align:left;vertical-align:top;white-space:nowrap">{_span(row["label"], language)}</th>'
         f'<td style="text-align:left">{_span(row["value"], language)}'
-        + (f'<br><small>{_span(row["remark"], language)}</small>' if row["remark"] else "")
+        + (f"<br><small>{_span(row['remark'], language)}</small>" if row["remark"] else "")
         + "</td></tr>"
         for row in part["rows"]
     )
@@ -152,11 +155,15 @@ def _facts_html(part: Mapping[str, Any], language: str) -> str:
 
 
 def _table_html(part: Mapping[str, Any], language: str) -> str:
-    head = "".join(f'<th style="text-align:left">{_span(column, language)}</th>' for column in part["columns"])
+    head = "".join(
+        f'<th style="text-align:left">{_span(column, language)}</th>' for column in part["columns"]
+    )
     body = []
     for index, row in enumerate(part["rows"]):
         weight = ' style="font-weight:600"' if index in part["marked"] else ""
-        cells = "".join(f'<td style="text-align:left;vertical-align:top">{_span(cell, language)}</td>' for cell in row)
+        cells = "".join(
+            f'<td style="text-align:left;vertical-align:top">{_span(cell, language)}</td>' for cell in row
+        )
         body.append(f"<tr{weight}>{cells}</tr>")
     note = f"<p><small>{_span(part['note'], language)}</small></p>" if part["note"] else ""
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>{note}"
@@ -165,14 +172,19 @@ def _table_html(part: Mapping[str, Any], language: str) -> str:
 def _picture_html(part: Mapping[str, Any], language: str) -> str:
     alternative = escape(_line(part["alternative"], language), quote=True)
     caption = f"<p>{_span(part['caption'], language)}</p>" if part["caption"] else ""
-    return f'<img alt="{alternative}" style="max-width:100%" src="data:image/png;base64,{part["png"]}">{caption}'
+    return (
+        f'<img alt="{alternative}" style="max-width:100%" src="data:image/png;base64,{part["png"]}">{caption}'
+    )
 
 
 def _paragraphs_html(part: Mapping[str, Any], language: str) -> str:
     shown = []
     for item in part["items"]:
         label = f"<small>{_span(item['label'], language)}</small><br>" if item["label"] else ""
-        shown.append(f"<p>{label}{_span(item['text'], language)}</p>")
+        below = (
+            f'<br><span style="opacity:.65">{_span(item["below"], language)}</span>' if item["below"] else ""
+        )
+        shown.append(f"<p>{label}{_span(item['text'], language)}{below}</p>")
     return "".join(shown)
 
 
@@ -201,7 +213,10 @@ def _picture_text(part: Mapping[str, Any], language: str) -> list[str]:
 
 
 def _paragraphs_text(part: Mapping[str, Any], language: str) -> list[str]:
-    return [": ".join(filter(None, (_line(i["label"], language), _line(i["text"], language)))) for i in part["items"]]
+    names = ("label", "text", "below")
+    return [
+        " | ".join(filter(None, (_line(item[name], language) for name in names))) for item in part["items"]
+    ]
 
 
 def _gaps_text(part: Mapping[str, Any], language: str) -> list[str]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _TEMPLATE = Path(__file__).with_name("record.typ")
 
 # A run without a place to break, such as an address of a web page, would run out of its column.
-_LONG_RUN = re.compile(r"[!-~]{24}(?=[!-~])")
+_LONG_RUN = re.compile(r"[!-~]{12}(?=[!-~])")
 
 
 class PdfRecord:
@@ -51,7 +51,9 @@ class PdfRecord:
                 sys_inputs={"document": json.dumps(data, ensure_ascii=False)},
             )
             try:
-                pdf = compiler.compile(format="pdf", pdf_standards="a-2b", timestamp=_timestamp(document["meta"]))
+                pdf = compiler.compile(
+                    format="pdf", pdf_standards="a-2b", timestamp=_timestamp(document["meta"])
+                )
             except typst.TypstError as error:
                 raise RecordError(f"Typst cannot set the record: {error.message}.") from error
         if not isinstance(pdf, bytes):
