@@ -5,6 +5,7 @@ from __future__ import annotations
 from fieldkit.maps.drawing import MapLayer, add_drawing, draw_map
 from fieldkit.maps.folium_patch import map_text, patch_branca
 from fieldkit.maps.layers import AreasLayer, ComplaintsLayer, HotspotsLayer, PlacesLayer, layer_for
+from fieldkit.maps.still import still_map, still_result
 
 __all__ = [
     "AreasLayer",
@@ -17,4 +18,6 @@ __all__ = [
     "layer_for",
     "map_text",
     "patch_branca",
+    "still_map",
+    "still_result",
 ]

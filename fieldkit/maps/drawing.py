@@ -59,7 +59,7 @@ def draw_map(
         from fieldkit.maps.layers import AreasLayer
 
         given.insert(0, MapLayer(AreasLayer(), background))
-    bounds = _bounds(given)
+    bounds = bounds_of(given)
     chart = _new_chart(bounds)
     for layer in given:
         layer.plugin.add_to(chart, layer.data, layer.options)
@@ -67,7 +67,7 @@ def draw_map(
     page = {
         "title": both(title),
         "subtitle": both(subtitle) if subtitle else None,
-        "sentence": both(sentence or attrs.get("sentence")) if sentence or attrs.get("sentence") else None,
+        "sentence": both(sentence) if sentence else sentence_of(attrs),
         "details": details(attrs),
         "language": language,
         "bounds": [[bounds[1], bounds[0]], [bounds[3], bounds[2]]],
@@ -86,6 +86,14 @@ def area_frame(areas: Areas | gpd.GeoDataFrame | None) -> gpd.GeoDataFrame | Non
     if isinstance(areas, gpd.GeoDataFrame):
         return in_wgs84(areas)
     return gpd.GeoDataFrame({"name": areas.names}, geometry=list(areas.polygons), crs="EPSG:4326")
+
+
+def sentence_of(attrs: Mapping[str, Any]) -> dict[str, str] | None:
+    """The plain words that go with a result: its ``sentence``, with ``sentence_zh`` where there is one."""
+    sentence, chinese = attrs.get("sentence"), attrs.get("sentence_zh")
+    if chinese and not isinstance(sentence, Mapping):
+        return both({"zh": str(chinese), "en": str(sentence or "")})
+    return both(sentence) if sentence else None
 
 
 def details(attrs: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -114,7 +122,7 @@ def details(attrs: Mapping[str, Any]) -> list[dict[str, str]]:
     return lines
 
 
-def _bounds(layers: Sequence[MapLayer]) -> list[float]:
+def bounds_of(layers: Sequence[MapLayer]) -> list[float]:
     """West, south, east, north of what the map is about: data with complaints, else everything."""
     from fieldkit.maps.layers import AreasLayer, in_wgs84
 

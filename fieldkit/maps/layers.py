@@ -38,7 +38,7 @@ CATEGORY_COLOURS = {
     "management": "#33414d",
 }
 _OTHER_COLOUR = "#5f6b76"
-_LISTED = 12
+_LISTED = 10
 
 
 class AreasLayer:
@@ -123,7 +123,8 @@ class HotspotsLayer:
                 f"Hot spots have {len(colours)} colours. Give three, from the surest to the least sure."
             )
         alpha = float((data.attrs.get("parameters") or {}).get("alpha", 0.05))
-        best, counts = _named_hot_spots(data)
+        best, counts = named_hot_spots(data)
+        names = cell_names(data)
         centres = data.geometry.representative_point() if len(data) else data.geometry
         add_drawing(
             chart,
@@ -143,7 +144,7 @@ class HotspotsLayer:
                 },
                 "labels": {
                     "quiet": False,
-                    "text": {str(i): both(column_texts(data.iloc[[i]], "name")[0]) for i in best},
+                    "text": {str(i): both(names[i]) for i in best},
                     "at": _flat_points(centres),
                     "order": best[:60],
                 },
@@ -165,7 +166,7 @@ class PlacesLayer:
         data = data.reset_index(drop=True)
         points = data.geometry.representative_point() if len(data) else data.geometry
         colour = _colours({0: options.get("colour") or "#1d5b79"})[0]
-        order = list(range(min(len(data), 60)))
+        order, names = list(range(min(len(data), 60))), column_texts(data, "name")
         payload: dict[str, Any] = {
             "kind": "places",
             "title": both(options.get("title") or {"zh": "投诉集中的地点", "en": "Places with complaints"}),
@@ -191,7 +192,7 @@ class PlacesLayer:
             },
             "labels": {
                 "quiet": False,
-                "text": {str(i): both(column_texts(data.iloc[[i]], "name")[0]) for i in order},
+                "text": {str(i): both(names[i]) for i in order},
                 "at": _flat_points(points),
                 "order": order,
             },
@@ -288,13 +289,14 @@ def _hot_classes(colours: Sequence[str], alpha: float) -> list[dict[str, Any]]:
     ]
 
 
-def _named_hot_spots(data: gpd.GeoDataFrame) -> tuple[list[int], dict[str, int]]:
+def named_hot_spots(data: gpd.GeoDataFrame) -> tuple[list[int], dict[str, int]]:
     """The surest cell of each named hot spot, those with most complaints first, and the complaints of each."""
     hot = np.flatnonzero(hot_class(data) < 3) if len(data) else np.empty(0, dtype=int)
+    names = cell_names(data)
     table = pd.DataFrame(
         {
             "cell": hot,
-            "name": [column_texts(data.iloc[[i]], "name")[0] or f"#{i}" for i in hot],
+            "name": [names[i] for i in hot],
             "complaints": data["complaints"].to_numpy()[hot],
             "z": data["z_score"].to_numpy()[hot] if "z_score" in data else 0.0,
         }
@@ -305,6 +307,12 @@ def _named_hot_spots(data: gpd.GeoDataFrame) -> tuple[list[int], dict[str, int]]
     return [int(cell) for cell in named["cell"]], {
         str(cell): int(count) for cell, count in zip(named["cell"], named["complaints"], strict=True)
     }
+
+
+def cell_names(data: pd.DataFrame) -> list[str]:
+    """What each cell is called: its name, else its district, else its H3 index."""
+    columns = [column_texts(data, name) for name in ("name", "district", "cell")]
+    return [name or district or cell for name, district, cell in zip(*columns, strict=True)]
 
 
 def _cell_popup(data: gpd.GeoDataFrame) -> dict[str, Any]:
@@ -324,7 +332,7 @@ def _cell_popup(data: gpd.GeoDataFrame) -> dict[str, Any]:
             [
                 ("district", "区县", "district"),
                 ("complaints", "投诉件数", "complaints"),
-                ("neighbours", "邻格", "neighbours"),
+                ("neighbours", "邻格数", "cells around"),
                 ("z_score", "z 值", "z score"),
                 ("p_value", "p 值", "p value"),
                 ("q_value", "q 值", "q value"),

@@ -208,9 +208,9 @@
           return line.length > 24 ? line.slice(0, 23) + "…" : line;
         });
         if (!lines.length) { return; }
-        var x = data.labels.at[2 * i], y = data.labels.at[2 * i + 1];
-        var at = L.CRS.EPSG3857.latLngToPoint(L.latLng(y, x), 0);
-        x = at.x * s + sheet.dx; y = at.y * s + sheet.dy;
+        var at = L.CRS.EPSG3857.latLngToPoint(L.latLng(data.labels.at[2 * i + 1], data.labels.at[2 * i]), 0);
+        if (quiet) { at = sheet._seen_inside(layer, i, at); }
+        var x = at.x * s + sheet.dx, y = at.y * s + sheet.dy;
         if (layer.points) { y += sheet._radius(layer, i) + 10; }
         var size = quiet ? 13 : 12;
         c.font = (quiet ? "" : "600 ") + size + "px " + FONT;
@@ -228,6 +228,28 @@
           c.fillStyle = quiet ? "#55626d" : "#1f2a33"; c.fillText(line, x, y + n * size * 1.2);
         });
       });
+    },
+    /* Where to write the name of an area of which only a part is in view: the middle of that part. */
+    _seen_inside: function (layer, i, at) {
+      var size = this._map.getSize(), corner = this._map.containerPointToLayerPoint([0, 0]);
+      var left = (corner.x - this.dx) / this.scale, top = (corner.y - this.dy) / this.scale;
+      var wide = size.x / this.scale, high = size.y / this.scale;
+      var margin_x = wide * 0.05, margin_y = high * 0.05;
+      if (at.x > left + margin_x && at.x < left + wide - margin_x &&
+          at.y > top + margin_y && at.y < top + high - margin_y) { return at; }
+      var seen = [], n, m;
+      for (n = 1; n < 12; n++) {
+        for (m = 1; m < 10; m++) {
+          var x = left + wide * n / 12, y = top + high * m / 10;
+          if (inside(layer.shapes[i], x, y)) { seen.push([x, y]); }
+        }
+      }
+      if (!seen.length) { return at; }
+      var mean = [0, 0];
+      seen.forEach(function (p) { mean[0] += p[0] / seen.length; mean[1] += p[1] / seen.length; });
+      var away = function (p) { return Math.pow(p[0] - mean[0], 2) + Math.pow(p[1] - mean[1], 2); };
+      seen.sort(function (a, b) { return away(a) - away(b); });
+      return { x: seen[0][0], y: seen[0][1] };
     },
     /* What lies under a place on the map: the uppermost layer first, points before outlines. */
     pick: function (latlng) {
@@ -377,9 +399,9 @@
     if (data.subtitle) { say_into(document.getElementById("fk-subtitle"), data.subtitle); }
     var panel = document.getElementById("fk-panel");
     if (data.sentence) { say_into(panel.appendChild(element("p", "fk-sentence")), data.sentence); }
-    listing(panel, map, sheet);
-    say_into(panel.appendChild(element("h2", "fk-legend")), { zh: "图例与图层", en: "Legend and layers" });
+    say_into(panel.appendChild(element("h2", "fk-legend")), { zh: "图例", en: "Legend" });
     legend(panel, sheet);
+    listing(panel, map, sheet);
     (data.details || []).forEach(function (line) {
       say_into(panel.appendChild(element("p", "fk-detail")), line);
     });
