@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,8 @@ def located(frame: pd.DataFrame) -> pd.DataFrame:
             f"{astray.size} points lie off the globe, the first at lon {lon_0:g}, lat {lat_0:g}. Longitude is between "
             "-180 and 180, latitude between -90 and 90: are they swapped, or in metres?"
         )
-    points = pd.DataFrame(frame.drop(columns="geometry", errors="ignore"))[known].reset_index(drop=True)
+    plain = pd.DataFrame(frame.drop(columns="geometry", errors="ignore"))
+    points: pd.DataFrame = plain[known].reset_index(drop=True)
     points["lon"], points["lat"] = lon[known], lat[known]
     return points
 
@@ -125,7 +126,7 @@ def checked_options(function: Callable[..., Any], options: Mapping[str, Any]) ->
 
 def describe(result: pd.DataFrame, frame: pd.DataFrame, **attributes: Any) -> None:
     """Write into ``result.attrs`` how the result was come by; what is not given is filled in as 'does not apply'."""
-    result.attrs = {
+    filled: dict[Hashable, Any] = {
         "method": "",
         "parameters": {},
         "seed": None,
@@ -137,5 +138,6 @@ def describe(result: pd.DataFrame, frame: pd.DataFrame, **attributes: Any) -> No
         "sentence": "",
         "sentence_zh": "",
         "warnings": [],
-        **attributes,
     }
+    filled.update(attributes)
+    result.attrs = filled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import geopandas as gpd
@@ -23,7 +24,7 @@ from fieldkit.analysis import (
     texts,
     whole_number,
 )
-from fieldkit.analysis.naming import name_groups
+from fieldkit.analysis.naming import by_frequency, name_groups
 from fieldkit.analysis.sources import warn_of_implausible_sources
 from fieldkit.places import EARTH_RADIUS_M, to_metres
 
@@ -36,19 +37,9 @@ WIDE = 20
 #: Distances on the local plane may be off by this share before a warning is due.
 DISTORTION = 0.02
 
-SOURCE = "Ester, Kriegel, Sander and Xu 1996, Proc. KDD-96:226-231; Schubert et al. 2017, ACM Trans. Database Syst. 42(3):19."
-
-COLUMNS = (
-    "cluster",
-    "name",
-    "complaints",
-    "addresses",
-    "first_at",
-    "last_at",
-    "categories",
-    "lon",
-    "lat",
-    "complaint_ids",
+SOURCE = (
+    "Ester, Kriegel, Sander and Xu 1996, Proc. KDD-96:226-231; "
+    "Schubert et al. 2017, ACM Trans. Database Syst. 42(3):19."
 )
 
 
@@ -70,7 +61,7 @@ def find_clusters(frame: gpd.GeoDataFrame, *, radius_m: float = 100, at_least: i
     points = located(frame)
     place = points["lon"].to_numpy() + 1j * points["lat"].to_numpy()
     distinct, owner, weights = np.unique(place, return_inverse=True, return_counts=True)
-    metres = to_metres(distinct.real, distinct.imag)
+    metres = to_metres(distinct.real.tolist(), distinct.imag.tolist())
     labels = (
         _dense_groups(metres, weights, radius_m, at_least)[owner]
         if len(points)
@@ -78,7 +69,7 @@ def find_clusters(frame: gpd.GeoDataFrame, *, radius_m: float = 100, at_least: i
     )
     inside = labels >= 0
     members, groups = points[inside].reset_index(drop=True), labels[inside]
-    result = _summarise(members, groups, metres[owner[inside]], distinct)
+    result = _summarise(members, groups, owner[inside], distinct, metres)
     parameters = {
         "radius_m": radius_m,
         "at_least": at_least,
@@ -114,76 +105,66 @@ def _dense_groups(metres: FloatArray, weights: IntArray, radius_m: float, at_lea
 
 
 def _summarise(
-    members: pd.DataFrame, groups: IntArray, metres: FloatArray, distinct: Any
+    members: pd.DataFrame, groups: IntArray, owner: IntArray, distinct: Any, metres: FloatArray
 ) -> gpd.GeoDataFrame:
     count = int(groups.max()) + 1 if len(groups) else 0
-    sizes = np.bincount(groups, minlength=count)
-    # Numbers go by size; equal ones from west to east, which np.unique has seen to.
-    order = np.argsort(-sizes, kind="stable")
+    # Numbers go by size, equal ones from west to east: DBSCAN has met them in that order.
     rank = np.empty(count, dtype=np.int64)
-    rank[order] = np.arange(count)
+    rank[np.argsort(-np.bincount(groups, minlength=count), kind="stable")] = np.arange(count)
     groups = rank[groups]
-    times = moments(members)
     addresses = texts(members, "address")
-    points = members["lon"].astype(str) + " " + members["lat"].astype(str)
-    table = pd.DataFrame(
-        {
-            "group": groups,
-            "at": times,
-            "lon": members["lon"],
-            "lat": members["lat"],
-            "address": addresses.where(addresses != "", points),
-            "complaint": texts(members, "complaint"),
-            "x": metres[:, 0],
-            "y": metres[:, 1],
-        }
+    table = pd.DataFrame({"at": moments(members), "lon": members["lon"], "lat": members["lat"]}).groupby(
+        groups
     )
-    by_group = table.groupby("group")
+    ids = _split(groups, texts(members, "complaint").to_numpy(dtype=object), count)
     columns = {
         "cluster": np.arange(1, count + 1),
         "name": name_groups(members, groups, count),
         "complaints": np.bincount(groups, minlength=count),
-        "addresses": by_group["address"].nunique().to_numpy(),
-        "first_at": by_group["at"].min().array,
-        "last_at": by_group["at"].max().array,
-        "categories": by_frequency(texts(members, "category"), groups, count),
-        "lon": by_group["lon"].mean().to_numpy(),
-        "lat": by_group["lat"].mean().to_numpy(),
-        "complaint_ids": by_group["complaint"]
-        .agg(lambda ids: "|".join(sorted(filter(None, ids))))
-        .to_numpy(dtype=object),
+        "addresses": _count_addresses(groups, addresses, owner, count),
+        "first_at": table["at"].min().array,
+        "last_at": table["at"].max().array,
+        "categories": by_frequency(groups, texts(members, "category"), count),
+        "lon": table["lon"].mean().to_numpy(),
+        "lat": table["lat"].mean().to_numpy(),
+        "complaint_ids": ["|".join(sorted(filter(None, some))) for some in ids],
     }
-    outlines = _outlines(table, distinct)
-    return gpd.GeoDataFrame(columns, columns=list(COLUMNS), geometry=outlines, crs="EPSG:4326")
+    to_degrees = _back_to_degrees(distinct)
+    spots = [np.unique(some) for some in _split(groups, owner, count)]
+    outlines = [_outline(distinct[some], metres[some], to_degrees) for some in spots]
+    return gpd.GeoDataFrame(columns, geometry=outlines, crs="EPSG:4326")
 
 
-def by_frequency(values: pd.Series[Any], groups: IntArray, count: int) -> list[str]:
-    """For each group 0 … *count* - 1 its distinct non-empty *values*, the most frequent first, joined by |."""
-    counted = pd.DataFrame({"group": groups, "value": values.to_numpy()}).query("value != ''")
-    tally = counted.value_counts(["group", "value"]).reset_index().sort_values(["group", "count", "value"])
-    joined = [""] * count
-    for group, rows in tally.groupby("group"):
-        ordered = rows.sort_values(["count", "value"], ascending=[False, True])["value"]
-        joined[int(str(group))] = "|".join(ordered)
-    return joined
+def _split(groups: IntArray, values: Any, count: int) -> list[Any]:
+    """The *values* of each group 0 … *count* - 1, none of which is empty."""
+    order = np.argsort(groups, kind="stable")
+    return np.split(values[order], np.cumsum(np.bincount(groups, minlength=count))[:-1]) if count else []
 
 
-def _outlines(table: pd.DataFrame, distinct: Any) -> list[Any]:
+def _count_addresses(groups: IntArray, addresses: pd.Series[Any], owner: IntArray, count: int) -> IntArray:
+    """How many distinct addresses each group has; complaints without one count by their points."""
+    codes = pd.factorize(addresses)[0]
+    without = (addresses == "").to_numpy()
+    marks = pd.DataFrame({"group": groups, "mark": np.where(without, -1 - owner, codes)}).drop_duplicates()
+    return np.bincount(marks["group"], minlength=count)
+
+
+def _back_to_degrees(distinct: Any) -> Callable[[FloatArray], FloatArray]:
+    """The way back from the plane of :func:`~fieldkit.places.to_metres` for the points *distinct* (lon + i lat)."""
     lon_0, lat_0 = (float(distinct.real.mean()), float(distinct.imag.mean())) if len(distinct) else (0.0, 0.0)
 
     def to_degrees(xy: FloatArray) -> FloatArray:
         degrees = np.degrees(xy / EARTH_RADIUS_M)
         return np.column_stack([lon_0 + degrees[:, 0] / math.cos(math.radians(lat_0)), lat_0 + degrees[:, 1]])
 
-    outlines = []
-    for _, rows in table.groupby("group"):
-        spots = rows[["x", "y"]].drop_duplicates()
-        if len(spots) == 1:
-            outlines.append(shapely.Point(rows["lon"].iloc[0], rows["lat"].iloc[0]))
-            continue
-        hull = shapely.MultiPoint(spots.to_numpy()).convex_hull.buffer(MARGIN_M, quad_segs=4)
-        outlines.append(shapely.transform(hull, to_degrees))
-    return outlines
+    return to_degrees
+
+
+def _outline(spots: Any, metres: FloatArray, to_degrees: Callable[[FloatArray], FloatArray]) -> Any:
+    if len(spots) == 1:
+        return shapely.Point(spots[0].real, spots[0].imag)
+    hull = shapely.MultiPoint(metres).convex_hull.buffer(MARGIN_M, quad_segs=4)
+    return shapely.transform(hull, to_degrees)
 
 
 def _in_words(result: gpd.GeoDataFrame, parameters: dict[str, Any]) -> tuple[str, str]:
@@ -219,8 +200,8 @@ def _warn_of_width(result: gpd.GeoDataFrame, radius_m: float) -> list[str]:
         width_m = math.radians(across) * EARTH_RADIUS_M
         if width_m > WIDE * radius_m:
             warnings.append(
-                f"Cluster {row.cluster} ({row.name}) is {width_m / 1000:.1f} km across: where complaints are this dense, "
-                f"{radius_m:g} m chains them together. Take a smaller radius_m or a larger at_least."
+                f"Cluster {row.cluster} ({row.name}) is {width_m / 1000:.1f} km across: where complaints are this "
+                f"dense, {radius_m:g} m chains them together. Take a smaller radius_m or a larger at_least."
             )
     if len(warnings) > 3:
         return [*warnings[:3], f"{len(warnings) - 3} more clusters are as wide."]
@@ -248,7 +229,7 @@ class Clusters:
     source = SOURCE
 
     def run(self, frame: gpd.GeoDataFrame, *, seed: int = 0, **options: Any) -> gpd.GeoDataFrame:
-        """Find clusters; the options are those of :func:`find_clusters`. Nothing is drawn, so *seed* changes nothing."""
+        """Find clusters; the options are those of :func:`find_clusters`; *seed* changes nothing."""
         result = find_clusters(frame, **checked_options(find_clusters, options))
         result.attrs["seed"] = seed
         return result

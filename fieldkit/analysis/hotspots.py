@@ -56,7 +56,8 @@ def z_scores(area: StudyArea, counts: FloatArray) -> FloatArray:
     n, degrees = len(area.cells), area.degrees.astype(float)
     excess = area.sums(counts) - counts.mean() * degrees
     spread = counts.std() * np.sqrt((n * degrees - degrees**2) / max(n - 1, 1))
-    return np.divide(excess, spread, out=np.zeros(n), where=spread > 0)
+    z: FloatArray = np.divide(excess, spread, out=np.zeros(n), where=spread > 0)
+    return z
 
 
 def p_values(
@@ -212,8 +213,8 @@ def _lay_out(
     where, inside = positions(area.cells, bins)
     if len(area.cells) < FEWEST_CELLS:
         raise AnalysisError(
-            f"The study area has {len(area.cells)} cells at resolution {resolution}; at least {FEWEST_CELLS} are needed "
-            "to compare a place with others. Take a higher resolution, a longer period or a larger study_area."
+            f"The study area has {len(area.cells)} cells at resolution {resolution}; at least {FEWEST_CELLS} are "
+            "needed to compare a place with others. Take a higher resolution, a longer period or a larger study_area."
         )
     if inside.sum() < FEWEST_COMPLAINTS:
         raise AnalysisError(

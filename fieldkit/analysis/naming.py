@@ -33,6 +33,17 @@ def most_frequent(groups: IntArray, values: pd.Series[Any], count: int) -> list[
     return found
 
 
+def by_frequency(groups: IntArray, values: pd.Series[Any], count: int) -> list[str]:
+    """For each group 0 … *count* - 1 its distinct non-empty *values*, the most frequent first, joined by |."""
+    counted = pd.DataFrame({"group": groups, "value": values.to_numpy(dtype=object)})
+    tally = counted[counted["value"] != ""].value_counts(["group", "value"]).reset_index(name="times")
+    tally = tally.sort_values(["group", "times", "value"], ascending=[True, False, True])
+    found: list[list[str]] = [[] for _ in range(count)]
+    for group, value in zip(tally["group"].tolist(), tally["value"].tolist(), strict=True):
+        found[group].append(value)
+    return ["|".join(words) for words in found]
+
+
 def street_of(address: str) -> str:
     """The street or the like in an address: without house number, without what follows the first comma.
 
@@ -41,7 +52,7 @@ def street_of(address: str) -> str:
     """
     stem = re.split(r"[,，;；]", address, maxsplit=1)[0]
     chinese = _CHINESE_STREET.match(stem)
-    return chinese.group() if chinese else _HOUSE_NUMBER.sub("", stem).strip()
+    return chinese.group() if chinese else " ".join(_HOUSE_NUMBER.sub("", stem).split())
 
 
 def point_in_words(lon: float, lat: float) -> str:
@@ -69,10 +80,9 @@ def name_groups(points: pd.DataFrame, groups: IntArray, count: int) -> list[str]
             if name and group in unnamed:
                 names[group] = name
                 unnamed.discard(group)
-    for group in sorted(unnamed):
-        rows = groups == group
-        if rows.any():
-            names[group] = point_in_words(
-                float(points["lon"][rows].median()), float(points["lat"][rows].median())
-            )
+    if unnamed:
+        rows = np.isin(groups, list(unnamed))
+        middles = points.loc[rows, ["lon", "lat"]].groupby(groups[rows]).median()
+        for group, lon, lat in middles.itertuples():
+            names[group] = point_in_words(lon, lat)
     return names

@@ -90,7 +90,7 @@ def _moment(name: str, value: Any, zone: Any) -> pd.Timestamp:
         moment = pd.Timestamp(value)
     except (TypeError, ValueError) as error:
         raise AnalysisError(f"{name} is {value!r}, which is no date. Give one like 2017-01-31.") from error
-    if moment is pd.NaT:
+    if pd.isna(moment):
         raise AnalysisError(f"{name} is {value!r}, which is no date. Give one like 2017-01-31.")
     if moment.tzinfo is None:
         return moment.tz_localize(zone) if zone is not None else moment

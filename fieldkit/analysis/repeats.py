@@ -19,8 +19,7 @@ from fieldkit.analysis import (
     texts,
     whole_number,
 )
-from fieldkit.analysis.clusters import by_frequency
-from fieldkit.analysis.naming import most_frequent, name_groups
+from fieldkit.analysis.naming import by_frequency, most_frequent, name_groups
 from fieldkit.analysis.sources import warn_of_implausible_sources
 from fieldkit.places import to_metres
 
@@ -99,8 +98,8 @@ def _places_of(rows: pd.DataFrame) -> tuple[pd.Series[Any], pd.Series[Any]]:
     if pointed.any():
         spots = rows.loc[pointed, "lon"].to_numpy() + 1j * rows.loc[pointed, "lat"].to_numpy()
         distinct, owner, counts = np.unique(spots, return_inverse=True, return_counts=True)
-        leaders = _gather(to_metres(distinct.real, distinct.imag), counts)
-        keys[pointed] = [f"p\x1f{leader:09d}" for leader in leaders[owner].tolist()]
+        leaders = _gather(to_metres(distinct.real.tolist(), distinct.imag.tolist()), counts)
+        keys[pointed] = np.array([f"p\x1f{leader:09d}" for leader in leaders[owner].tolist()], dtype=object)
     return keys, names
 
 
@@ -143,7 +142,7 @@ def _summarise(rows: pd.DataFrame, groups: IntArray, names: pd.Series[Any], coun
         "months": by_group["month"].nunique().to_numpy(),
         "first_at": by_group["at"].min().array,
         "last_at": by_group["at"].max().array,
-        "channels": by_frequency(texts(rows, "channel"), groups, count),
+        "channels": by_frequency(groups, texts(rows, "channel"), count),
         "category": most_frequent(groups, texts(rows, "category"), count),
         "lon": lon,
         "lat": lat,

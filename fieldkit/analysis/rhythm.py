@@ -42,7 +42,7 @@ def count_rhythm(frame: pd.DataFrame) -> pd.DataFrame:
         known = local.dropna()
         exact = local.notna() & bool((known != known.dt.normalize()).any())
     times = local[exact]
-    cells = np.bincount(times.dt.weekday * 24 + times.dt.hour, minlength=168).reshape(7, 24)
+    cells = np.bincount(times.dt.day_of_week * 24 + times.dt.hour, minlength=168).reshape(7, 24)
     table = pd.DataFrame(
         cells, index=pd.RangeIndex(7, name="weekday"), columns=pd.RangeIndex(24, name="hour")
     )

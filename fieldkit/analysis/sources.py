@@ -1,4 +1,4 @@
-"""Implausible sources: one address or point with so many complaints that a machine or a geocoder may stand behind it."""
+"""Implausible sources: one place with so many complaints that a machine or a geocoder may stand behind it."""
 
 from __future__ import annotations
 

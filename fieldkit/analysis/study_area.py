@@ -55,7 +55,8 @@ class StudyArea:
 
     def sums(self, counts: FloatArray) -> FloatArray:
         """The sum of *counts* over each cell's neighbourhood, the cell itself included."""
-        return np.bincount(self.rows, weights=counts[self.columns], minlength=len(self.cells))
+        # bincount gives whole numbers where there is nothing to add up.
+        return np.bincount(self.rows, weights=counts[self.columns], minlength=len(self.cells)).astype(float)
 
     def polygons(self) -> Any:
         """The outlines of the cells as an array of shapely polygons, lon and lat in WGS-84.
