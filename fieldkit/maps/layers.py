@@ -275,7 +275,7 @@ def _hot_classes(colours: Sequence[str], alpha: float) -> list[dict[str, Any]]:
             "opacity": 0.82,
             "line": "#ffffff",
             "weight": 0.6,
-            "label": both({"zh": f"热点，{name}", "en": f"hot spot, {name}"}),
+            "label": both({"zh": f"热点 {name}", "en": "hot spot"}),
         }
         for colour, name in zip(colours, names, strict=True)
     ]

@@ -277,7 +277,7 @@ class _Sheet:
             groups["north"],
             s=size,
             c=colour,
-            alpha=0.88,
+            alpha=0.95,
             linewidths=0.8,
             edgecolors="white",
             zorder=order,
