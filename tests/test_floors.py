@@ -28,8 +28,9 @@ FLOORS = (
     ("records", "meetings", "disclosure"),
     ("dashboards",),
     ("demo",),
-    ("testing", "cli"),
+    ("testing",),
     ("__init__",),
+    ("cli",),  # uses the public names, as everybody else does
     ("__main__",),
 )
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
@@ -109,7 +110,7 @@ def _called(call: ast.Call) -> str:
 def _own(name: str) -> str | None:
     """The noun of the kit that a dotted name leads to, or None for somebody else's."""
     parts = name.split(".")
-    if parts[0] != "fieldkit":
+    if parts[0] != "fieldkit" or name == "fieldkit.__version__":  # the version is the package's, on no floor
         return None
     return parts[1] if len(parts) > 1 and parts[1] in FLOOR_OF else "__init__"
 
@@ -192,6 +193,7 @@ def test_functions_are_short() -> None:
     long = [
         f"{path.relative_to(PACKAGE)}:{node.lineno} {node.name}: {node.end_lineno - node.lineno + 1} lines"
         for path in _module_files()
+        if "migrations" not in path.parts  # a migration is one list of tables, written once
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and node.end_lineno is not None
