@@ -58,19 +58,14 @@ class RecordOutcome:
 
 @dataclass(frozen=True, slots=True)
 class RecordsResult:
-    """The outcome of every case, in the order asked for, and the *seconds* all took together."""
+    """The outcome of every case, in the order asked for; the *folder* of records; the *seconds* all took together."""
 
-    table: tuple[RecordOutcome, ...]
+    outcomes: tuple[RecordOutcome, ...]
+    folder: Path
     seconds: float
 
-    def __iter__(self) -> Iterator[RecordOutcome]:
-        return iter(self.table)
-
-    def __len__(self) -> int:
-        return len(self.table)
-
     def _with(self, state: str) -> tuple[RecordOutcome, ...]:
-        return tuple(outcome for outcome in self.table if outcome.state == state)
+        return tuple(outcome for outcome in self.outcomes if outcome.state == state)
 
     @property
     def written(self) -> tuple[RecordOutcome, ...]:
@@ -127,8 +122,8 @@ def run_records(
             todo.append(job)
     if todo:
         _run(ws, todo, outcomes, jobs, progress)
-    table = tuple(outcomes[case_id] for case_id in chosen_cases)
-    return RecordsResult(table, time.perf_counter() - started)
+    ordered = tuple(outcomes[case_id] for case_id in chosen_cases)
+    return RecordsResult(ordered, ws.settings.records, time.perf_counter() - started)
 
 
 def _checked_formats(ws: Workspace, formats: Sequence[str]) -> tuple[str, ...]:
@@ -244,15 +239,15 @@ def _pack(name: str, allowed: tuple[str, ...]) -> Any:
 def _is_current(job: Job, manifest: Mapping[str, Any] | None) -> bool:
     if manifest is None or manifest.get("input_hash") != job.meta["input_hash"]:
         return False
-    files = manifest.get("files", {})
-    return bool(files) and all(
-        running.digest_of_file(job.folder / Path(file["name"]).name) == file["sha256"]
-        for file in files.values()
+    paths, digests = _paths(job, manifest), manifest.get("digests", {})
+    return bool(paths) and all(
+        running.digest_of_file(path) == digests.get(name) for name, path in paths.items()
     )
 
 
 def _paths(job: Job, manifest: Mapping[str, Any]) -> dict[str, Path]:
-    return {name: job.folder / Path(file["name"]).name for name, file in manifest["files"].items()}
+    """The files that a manifest names. Only their names count: the folder is the case's, whatever was written."""
+    return {name: job.folder / Path(path).name for name, path in manifest.get("files", {}).items()}
 
 
 def _run(
@@ -274,8 +269,10 @@ def _run(
 
 def _note(ws: Workspace, job: Job, written: Written) -> None:
     manifest = {name: job.meta[name] for name in ("input_hash", "data_version", "code_version", "template")}
-    files = {name: dict(file) for name, file in written.files.items()}
-    note_record(ws, job.case, manifest | {"files": files})
+    files = {name: (job.folder / file["name"]) for name, file in written.files.items()}
+    inside = {name: path.relative_to(ws.settings.folder).as_posix() for name, path in files.items()}
+    digests = {name: file["sha256"] for name, file in written.files.items()}
+    note_record(ws, job.case, manifest | {"files": inside, "digests": digests})
 
 
 def _outcome(job: Job, written: Written) -> RecordOutcome:

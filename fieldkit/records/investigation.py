@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fieldkit import events
 from fieldkit.cases import Case, CaseComplaint, relation_label
-from fieldkit.errors import MapError, RecordError
+from fieldkit.errors import RecordError
 from fieldkit.places import Place, distances_m
 from fieldkit.records import parts
 from fieldkit.records.parts import Part, Wording, both, wordings
@@ -165,19 +165,14 @@ class Investigation:
         if self.case.place is None:
             sentence = both("本案没有地点，无法绘图。", "The case has no place, so there is no map.")
             return parts.paragraphs(title, [("", sentence, "")], self.language)
-        try:
-            png = draw_place(self)
-        except MapError as error:
-            return parts.paragraphs(
-                title, [("", both("位置图未能绘出。", f"The map was not drawn: {error}"), "")], self.language
-            )
-        count = len(self.neighbours)
-        caption = both(
-            f"红色为本案地点；灰点为半径 {self.radius_m:g} 米内此前的同类投诉（{count} 件）。WGS-84 坐标，上北。",
-            f"Red: the place of the case. Grey: earlier complaints of the same category within {self.radius_m:g} m "
-            f"({count}). WGS-84, north up.",
+        radius, count = f"{self.radius_m:g}", len(self.neighbours)
+        zh = f"十字为本案地点，半径 {radius} 米内此前有同类投诉 {count} 件（另案）。WGS-84 坐标，上北。"
+        en = f"The cross is the place of the case; within {radius} m there were {count} earlier complaints"
+        caption = both(zh, f"{en} of the same category in other cases. WGS-84, north up.")
+        png = draw_place(self)
+        return parts.picture(
+            title, png, alternative=title, caption=caption, width_mm=170, language=self.language
         )
-        return parts.picture(title, png, alternative=title, caption=caption, language=self.language)
 
     def timeline(self) -> Part:
         """The matter in order of time: the case's complaints, what was done, and earlier complaints nearby."""

@@ -73,7 +73,7 @@ def _page_data(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     language, meta = document["language"], document["meta"]
     title = wordings(document["title"], language)
     number = str(meta.get("number", ""))
-    data = {
+    head: dict[str, Any] = {
         "title": title,
         "page_title": " · ".join(filter(None, (title[0], number))),
         "running": title[0],
@@ -82,22 +82,23 @@ def _page_data(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "footing": footing(meta, language),
         "lang": "en" if language == "en" else "zh",
         "region": "GB" if language == "en" else "CN",
+    }
+    settable: dict[str, Any] = _settable(head)
+    return settable | {
         "parts": [_page_part(part, index, language, folder) for index, part in enumerate(document["parts"])],
     }
-    result: dict[str, Any] = _settable(data)
-    return result
 
 
 def _page_part(part: Mapping[str, Any], index: int, language: str, folder: Path) -> dict[str, Any]:
-    shown = {name: _worded(value, language) for name, value in part.items() if name not in ("kind", "png")}
-    shown["kind"] = part["kind"]
-    if part["kind"] in ("heading", "paragraph", "list", "text"):
-        return dict(part)
+    words: dict[str, Any] = {name: value for name, value in part.items() if name not in ("kind", "png")}
+    if part["kind"] not in ("heading", "paragraph", "list", "text"):
+        words = _worded(words, language)
+    shown: dict[str, Any] = _settable(words)
     if part["kind"] == "picture":
         name = f"picture-{index}.png"
         (folder / name).write_bytes(base64.b64decode(part["png"]))
-        shown |= {"file": name, "alternative": " ".join(wordings(part["alternative"], language)).strip()}
-    return shown
+        shown |= {"file": name, "alternative": " ".join(filter(None, shown["alternative"]))}
+    return shown | {"kind": part["kind"]}
 
 
 def _worded(value: Any, language: str) -> Any:
@@ -105,7 +106,7 @@ def _worded(value: Any, language: str) -> Any:
     if isinstance(value, str):
         return [value, ""]
     if isinstance(value, Mapping):
-        if set(value) <= {"zh", "en"}:
+        if set(value) == {"zh", "en"}:
             return list(wordings(value, language))
         return {name: _worded(inner, language) for name, inner in value.items()}
     if isinstance(value, list):

@@ -6,6 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from fieldkit import fonts
+from fieldkit.errors import MapError
 from fieldkit.records.parts import both, wordings
 
 if TYPE_CHECKING:
@@ -18,10 +19,28 @@ _WEEKDAYS_EN = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 def draw_place(found: Investigation) -> bytes:
-    """Draw the place of a case and the complaints around it as a PNG; raises :class:`~fieldkit.errors.MapError`."""
-    from fieldkit.errors import MapError
+    """Draw the place of a case and the earlier complaints around it as a PNG of 170 x 88 mm.
 
-    raise MapError("soon")
+    Raises :class:`~fieldkit.errors.MapError` when the case has no place or the radius is none.
+    """
+    from fieldkit.maps import still_map
+
+    place = found.case.place
+    if place is None:
+        raise MapError(f"The case {found.case.number} has no place. Confirm one, then draw the map.")
+    own: Any = found.complaints[found.complaints["case"] == found.case.id]
+    around: Any = found.neighbours
+    name = found.case.first.suspected_source or found.case.community or found.case.address
+    return still_map(
+        own,
+        centre=(place.lon, place.lat),
+        radius_m=found.radius_m,
+        areas=found.workspace.areas(),
+        others=None if around.empty else around,
+        names=[(name, place.lon, place.lat)] if name else [],
+        language=found.language,
+        size_mm=(170.0, 88.0),
+    )
 
 
 def draw_rhythm(counts: pd.DataFrame, language: str) -> bytes:

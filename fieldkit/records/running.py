@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -85,17 +86,19 @@ def declared_parameters(template: str) -> list[str]:
 def write_record(job: Job) -> Written:
     """Run the job's notebook and write all its files, or set the partly run notebook aside; never raises."""
     started = time.perf_counter()
+    notebook, failure, files = None, None, {}
     try:
         notebook, failure = _execute(job)
-        files = {} if failure else _write_files(job, notebook)
-        if failure:
-            _set_aside(job, notebook, failure)
+        if failure is None:
+            files = _write_files(job, notebook)
     except Exception as error:  # one case must not stop the others
-        failure, files = NotebookFailed(job.case, None, _reason(error)), {}
-    seconds = time.perf_counter() - started
-    if failure:
-        return Written(job.case, seconds, cell=failure.cell, reason=failure.reason)
-    return Written(job.case, seconds, files)
+        failure = NotebookFailed(job.case, None, _reason(error))
+    if failure is None:
+        return Written(job.case, time.perf_counter() - started, files)
+    if notebook is not None:
+        with contextlib.suppress(OSError):
+            _set_aside(job, notebook, failure)
+    return Written(job.case, time.perf_counter() - started, cell=failure.cell, reason=failure.reason)
 
 
 def _node(template: str) -> Any:
