@@ -67,7 +67,7 @@ def located(frame: pd.DataFrame) -> pd.DataFrame:
 def texts(frame: pd.DataFrame, column: str) -> pd.Series[str]:
     """The *column* as plain text, trimmed, with '' where a value or the whole column is missing."""
     if column not in frame.columns:
-        return pd.Series([""] * len(frame), index=frame.index, dtype=str)
+        return pd.Series([""] * len(frame), index=frame.index, dtype=object)
     values = frame[column]
     codes, known = pd.factorize(values)
     words = np.array([*(str(value).strip() for value in known), ""], dtype=object)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
 import geopandas as gpd
@@ -89,18 +90,26 @@ def _places_of(rows: pd.DataFrame) -> tuple[pd.Series[Any], pd.Series[Any]]:
     sourced = (community != "") & (source != "")
     addressed = ~sourced & (address != "")
     # The unit separator cannot be typed into a form, so that no two different places share a key.
-    keys[sourced] = "s\x1f" + district[sourced] + "\x1f" + community[sourced] + "\x1f" + source[sourced]
-    names[sourced] = community[sourced] + ": " + source[sourced]
-    folded = address[addressed].map({text: _fold(text) for text in address[addressed].unique()})
-    keys[addressed] = "a\x1f" + district[addressed] + "\x1f" + folded
+    parts = zip(district[sourced], community[sourced], source[sourced], strict=True)
+    keys[sourced] = _objects("\x1f".join(("s", *part)) for part in parts)
+    names[sourced] = _objects(
+        ": ".join(part) for part in zip(community[sourced], source[sourced], strict=True)
+    )
+    folded = {text: _fold(text) for text in address[addressed].unique()}
+    parts_of_address = zip(district[addressed], address[addressed], strict=True)
+    keys[addressed] = _objects(f"a\x1f{area}\x1f{folded[text]}" for area, text in parts_of_address)
     names[addressed] = address[addressed]
     pointed = ~sourced & ~addressed & rows["lon"].notna()
     if pointed.any():
         spots = rows.loc[pointed, "lon"].to_numpy() + 1j * rows.loc[pointed, "lat"].to_numpy()
         distinct, owner, counts = np.unique(spots, return_inverse=True, return_counts=True)
         leaders = _gather(to_metres(distinct.real.tolist(), distinct.imag.tolist()), counts)
-        keys[pointed] = np.array([f"p\x1f{leader:09d}" for leader in leaders[owner].tolist()], dtype=object)
+        keys[pointed] = _objects(f"p\x1f{leader:09d}" for leader in leaders[owner].tolist())
     return keys, names
+
+
+def _objects(values: Iterable[str]) -> Any:
+    return np.array([*values], dtype=object)
 
 
 def _fold(address: str) -> str:
