@@ -103,6 +103,7 @@
       L.Renderer.prototype._update.call(this);
       var size = this._bounds.getSize(), ratio = Math.max(1, Math.min(3, window.devicePixelRatio || 1));
       if (this._printing) { ratio = 3; }
+      if (ratio !== this._ratio) { this._ratio = ratio; this._stamps = {}; }
       L.DomUtil.setPosition(this._container, this._bounds.min);
       this._container.width = Math.round(size.x * ratio);
       this._container.height = Math.round(size.y * ratio);
@@ -167,12 +168,20 @@
     _draw_points: function (layer) {
       var c = this._context, data = layer.data, p = layer.points, v = this.view, s = this.scale;
       c.font = "600 12px " + FONT; c.textAlign = "center"; c.textBaseline = "middle";
+      // Of many points of one colour within two pixels, one is drawn: the others would not be seen.
+      var crowd = p.length > 10000 && !data.sizes ? new Uint16Array(this._crowd_size()) : null;
       for (var i = 0; i < p.length / 2; i++) {
         var x = p[2 * i], y = p[2 * i + 1];
         if (x < v[0] || x > v[2] || y < v[1] || y > v[3]) { continue; }
-        var style = data.classes[data.style ? data.style[i] : 0];
+        var which = data.style ? data.style[i] : 0, style = data.classes[which];
         x = x * s + this.dx; y = y * s + this.dy;
         layer.drawn += 1;
+        if (crowd) {
+          var spot = ((y - this._bounds.min.y) >> 1) * this._crowd_width + ((x - this._bounds.min.x) >> 1);
+          var bit = 1 << (which & 15);
+          if (crowd[spot] & bit) { continue; }
+          crowd[spot] |= bit;
+        }
         if (!data.sizes) { this._stamp(style, this._radius(layer, i), x, y); continue; }
         var r = this._radius(layer, i);
         c.beginPath(); c.arc(x, y, r, 0, 2 * Math.PI);
@@ -183,9 +192,14 @@
       }
       c.globalAlpha = 1;
     },
+    _crowd_size: function () {
+      var size = this._bounds.getSize();
+      this._crowd_width = (size.x >> 1) + 1;
+      return this._crowd_width * ((size.y >> 1) + 1);
+    },
     /* A point is drawn once into a small picture and then stamped: 100,000 of them stay quick. */
     _stamp: function (style, radius, x, y) {
-      var key = style.fill + radius, kept = (this._stamps = this._stamps || {}), ratio = this._printing ? 3 : 2;
+      var key = style.fill + radius, kept = (this._stamps = this._stamps || {}), ratio = this._ratio;
       if (!kept[key]) {
         var picture = element("canvas"), half = radius + 1.5, size = Math.ceil(2 * half * ratio);
         picture.width = picture.height = size;
@@ -196,7 +210,9 @@
         kept[key] = { picture: picture, half: half, size: size / ratio };
       }
       var stamp = kept[key];
-      this._context.drawImage(stamp.picture, x - stamp.half, y - stamp.half, stamp.size, stamp.size);
+      // On whole pixels the browser copies instead of resampling.
+      x = Math.round((x - stamp.half) * ratio) / ratio; y = Math.round((y - stamp.half) * ratio) / ratio;
+      this._context.drawImage(stamp.picture, x, y, stamp.size, stamp.size);
     },
     _draw_labels: function (layer) {
       var c = this._context, data = layer.data, sheet = this, s = this.scale, quiet = data.labels.quiet;
@@ -410,7 +426,7 @@
   }
 
   function fit(map, sheet, data) {
-    function whole() { map.invalidateSize({ animate: false }); map.fitBounds(data.bounds, { padding: [18, 18] }); }
+    function whole() { map.invalidateSize({ animate: false }); map.fitBounds(data.bounds, { padding: [18, 18], animate: false }); }
     whole();
     var seen = map.getSize();
     var home = document.getElementById("fk-home");
@@ -424,7 +440,7 @@
       }).observe(map.getContainer());
     }
     function print(starts) {
-      sheet._printing = starts; sheet._stamps = {}; map.invalidateSize({ animate: false });
+      sheet._printing = starts; map.invalidateSize({ animate: false });
       if (starts) { map.fitBounds(map.getBounds(), { animate: false }); }
       sheet.redraw();
     }
