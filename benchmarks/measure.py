@@ -63,15 +63,12 @@ class Result:
 
 def call(function: Callable[..., object], *arguments: Any) -> list[str]:
     """The command that calls *function*, of the top of a file, in a Python of its own; arguments as JSON."""
-    code = "import json, runpy, sys; runpy.run_path(sys.argv[1])[sys.argv[2]](*json.loads(sys.argv[3]))"
-    return [
-        sys.executable,
-        "-c",
-        code,
-        function.__code__.co_filename,
-        function.__name__,
-        json.dumps(arguments),
-    ]
+    file = Path(function.__code__.co_filename).resolve()
+    code = (
+        "import json, runpy, sys; sys.path.insert(0, sys.argv[1]);"
+        "runpy.run_path(sys.argv[2])[sys.argv[3]](*json.loads(sys.argv[4]))"
+    )
+    return [sys.executable, "-c", code, str(file.parent), str(file), function.__name__, json.dumps(arguments)]
 
 
 def measure(command: Sequence[str]) -> Run:
@@ -84,7 +81,7 @@ def measure(command: Sequence[str]) -> Run:
         wall = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
         sampled = peak.stop()
-        if process.returncode not in (0, 1):  # 1 is "done with flags"
+        if process.returncode:
             output.seek(0)
             raise RuntimeError(
                 f"{' '.join(command)} ended with {process.returncode}:\n{output.read()[-2000:].decode()}"
