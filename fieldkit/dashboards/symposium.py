@@ -1,0 +1,373 @@
+"""The symposium dashboard: where, when and through which channel people complain, for a room with a projector."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from fieldkit.dashboards import panels
+from fieldkit.dashboards.board import Board, changed_traits
+from fieldkit.dashboards.panels import Panel, words
+from fieldkit.dashboards.point_map import MOST_POINTS, bounds_of
+from fieldkit.dashboards.selection import Choice, CodedComplaints
+from fieldkit.errors import FieldkitError
+
+if TYPE_CHECKING:
+    from fieldkit.workspace import Workspace
+
+#: What a dashboard reads of each complaint. Texts, the heaviest columns, are read when a list is opened.
+COLUMNS = (
+    "complaint", "case", "number", "channel", "received_at", "precision", "occurred_at", "category", "subcategory",
+    "address", "district", "community", "suspected_source", "lon", "lat", "cell",
+)  # fmt: skip
+
+#: Fewer permutations than a saved analysis takes, for the sake of an answer while people watch.
+PERMUTATIONS = 9_999
+
+#: A list shows so many complaints, the newest.
+LONGEST_LIST = 60
+
+#: Answers kept, so that going back to a filter is immediate.
+_KEPT = 32
+
+#: So many clusters, the largest, carry their name on the map.
+_NAMED = 3
+
+_CASE = re.compile(r"[A-Z2-7]{12}")
+
+
+def symposium(ws: Workspace, *, permutations: int = PERMUTATIONS) -> Board:
+    """The symposium dashboard of the workspace *ws*, as a widget for Voila or JupyterLab.
+
+    Filters for category, channel, district and period change every panel: the headline, the map of hot spots and
+    clusters, counts by channel and category against the same period a year before, the rhythm by weekday and hour,
+    and the places with most complaints. A click on a hot spot, cluster, point or place lists its complaints, and a
+    case's record opens from there. *permutations* is the number behind the hot spots' significance.
+
+    A panel that cannot be computed says so in a sentence; details go to ``dashboard.log`` in the workspace's
+    ``out`` folder.
+    """
+    return Symposium(ws, permutations=permutations).board
+
+
+class Symposium:
+    """The state behind one viewer's symposium page: the complaints, the present choice and the board it is shown on."""
+
+    def __init__(self, ws: Workspace, *, permutations: int = PERMUTATIONS) -> None:
+        self.ws = ws
+        self.permutations = permutations
+        self.board = Board(title=ws.settings.title, language=ws.settings.language)
+        self._analysed: OrderedDict[Choice, dict[str, Any]] = OrderedDict()
+        try:
+            self.data = CodedComplaints(ws.complaints(columns=COLUMNS))
+        except FieldkitError as error:
+            self._log("the ledger")
+            self.board.status = _problem(error)
+            return
+        if not len(self.data):
+            self.board.status = words(
+                "台账中还没有投诉。请先运行：fieldkit import 文件", "The ledger holds no complaints yet. Run: fieldkit import FILE"
+            )
+            return
+        self._open()
+
+    def _open(self) -> None:
+        periods = panels.period_options(self.data)
+        lasts_long = (self.data.last_day or date.min) - (self.data.first_day or date.min) > timedelta(days=730)
+        start = next((p for p in periods if lasts_long and p["label"]["en"] == "last 12 months"), periods[0])
+        board = self.board
+        board.options = panels.filter_options(self.data) | {"period": periods}
+        board.chosen = {"serial": 0, "since": start["since"], "until": start["until"]}
+        board.whole = bounds_of(self.data.lon, self.data.lat)
+        self._guarded("areas", lambda: board.show_areas(self.ws.areas()))
+        self.choose(board.chosen)
+        board.observe(lambda change: self.choose(change["new"]), "chosen")
+        board.observe(lambda change: self._clicked(change["new"]), "clicked")
+
+    # What the filters leave ------------------------------------------------------------------------------------
+
+    def choose(self, chosen: dict[str, Any]) -> None:
+        """Show what the filters in *chosen* leave: first what is quickly counted, then what has to be analysed."""
+        choice = choice_of(chosen)
+        self.choice = choice
+        self.mask = self.data.mask(choice)
+        quick = self._guarded("counts", lambda: self._counted(choice)) or {}
+        waiting = words("正在计算…", "computing …") if choice not in self._analysed else None
+        with self.board.hold_sync():
+            self.board.panels = {**self.board.panels, **quick, "waiting": waiting}
+            self.board.detail = {}
+            self._guarded("points", self._show_points)
+        results = self._analyse(choice)
+        changed_traits(self.board, self._drawn(results) | {"answered": int(chosen.get("serial", 0))})
+
+    def _counted(self, choice: Choice) -> dict[str, Any]:
+        data, mask, earlier = self.data, self.mask, choice.year_before
+        before_mask = data.mask(earlier) if data.covers(earlier) else None
+        before = None if before_mask is None else int(before_mask.sum())
+
+        def counts(codes: Any) -> tuple[dict[str, int], dict[str, int] | None]:
+            return codes.count(mask), None if before_mask is None else codes.count(before_mask)
+
+        return {
+            "headline": self._panel("headline", lambda: panels.headline(data, mask, before)),
+            "channels": self._panel("channels", lambda: {"rows": panels.by_channel(*counts(data.channel), choice.channel)}),
+            "categories": self._panel("categories", lambda: {"rows": panels.by_category(*counts(data.category))}),
+            "rhythm": self._panel("rhythm", lambda: panels.rhythm(*data.rhythm(mask))),
+        }
+
+    def _show_points(self) -> None:
+        self._rows = np.flatnonzero(self.mask & self.data.located)
+        self.board.show_points(self.data.lon[self._rows], self.data.lat[self._rows])
+
+    # What has to be analysed -----------------------------------------------------------------------------------
+
+    def _analyse(self, choice: Choice) -> dict[str, Any]:
+        if choice in self._analysed:
+            self._analysed.move_to_end(choice)
+            return self._analysed[choice]
+        frame = self.data.frame[self.mask]
+        results = {
+            "hotspots": self._panel("hot spots", lambda: self._hotspots(frame)),
+            "clusters": self._panel("clusters", lambda: self._clusters(frame)),
+            "places": self._panel("places", lambda: self._places(frame)),
+        }
+        self._analysed[choice] = results
+        if len(self._analysed) > _KEPT:
+            self._analysed.popitem(last=False)
+        return results
+
+    def _hotspots(self, frame: pd.DataFrame) -> Panel:
+        from fieldkit.analysis.hotspots import find_hotspots
+
+        found = find_hotspots(frame, permutations=self.permutations)
+        hot = found[found["hot"]].sort_values("q_value", kind="stable")
+        return {"frame": hot, "tested": len(found), "rows": panels.hot_cells(hot)}
+
+    def _clusters(self, frame: pd.DataFrame) -> Panel:
+        from fieldkit.analysis.clusters import find_clusters
+
+        found = find_clusters(frame)
+        return {"frame": found}
+
+    def _places(self, frame: pd.DataFrame) -> Panel:
+        from fieldkit.analysis.repeats import rank_places
+
+        ranked = rank_places(frame, top=12)
+        return {"frame": ranked, "rows": panels.places(ranked)}
+
+    def _drawn(self, results: dict[str, Any]) -> dict[str, Any]:
+        hot, clusters = results["hotspots"].get("frame"), results["clusters"].get("frame")
+        bounds = self._bounds(hot, clusters)
+        return {
+            "cells": [] if hot is None else [_cell(row) for row in hot.itertuples(index=False)],
+            "clusters": [] if clusters is None else _rings(clusters),
+            "legend": self._legend(results),
+            "panels": {**self.board.panels, **_without_frames(results), "waiting": None},
+            **({"bounds": bounds} if bounds else {}),
+        }
+
+    def _bounds(self, hot: Any, clusters: Any) -> list[list[float]]:
+        west, east, south, north = [], [], [], []
+        if hot is not None and len(hot):
+            corners = hot.bounds
+            west, east, south, north = corners["minx"], corners["maxx"], corners["miny"], corners["maxy"]
+        named = [] if clusters is None else _largest(clusters).head(_NAMED)
+        lons = [*west, *east, *(named["lon"] if len(named) else [])]
+        if lons:
+            return bounds_of(lons, [*south, *north, *(named["lat"] if len(named) else [])])
+        return bounds_of(self.data.lon[self._rows], self.data.lat[self._rows], 0.9)
+
+    def _legend(self, results: dict[str, Any]) -> list[dict[str, str]]:
+        say = self._say
+        rows = []
+        if (hot := results["hotspots"].get("frame")) is not None:
+            n = results["hotspots"]["tested"]
+            if len(hot):
+                rows.append({"key": "hot1", "label": say(words("极显著热点 q < 0.01", "hot spot, q < 0.01"))})
+                rows.append({"key": "hot2", "label": say(words("显著热点 q < 0.05", "hot spot, q < 0.05"))})
+            else:
+                rows.append({"key": "none", "label": say(words(f"检验 {n} 格，无显著热点", f"{n} cells tested, none is hot"))})
+        else:
+            rows.append({"key": "none", "label": say(results["hotspots"]["problem"])})
+        if (clusters := results["clusters"].get("frame")) is not None and len(clusters):
+            rows.append({"key": "cluster", "label": say(words("投诉聚集点", "cluster of complaints"))})
+        located, drawn = self._rows.size, self.board.drawn.size
+        one = (words("一点一件投诉", "one dot, one complaint") if drawn == located
+               else words(f"一点约 {located / MOST_POINTS:.1f} 件", f"one dot, about {located / MOST_POINTS:.1f} complaints"))  # fmt: skip
+        return [*rows, {"key": "point", "label": say(one)}] if located else rows
+
+    def _say(self, wording: dict[str, str]) -> str:
+        language = self.ws.settings.language
+        return wording[language] if language in wording else f"{wording['zh']}  {wording['en']}".strip()
+
+    # What was clicked ------------------------------------------------------------------------------------------
+
+    def _clicked(self, what: dict[str, Any]) -> None:
+        kind, key = what.get("kind"), what.get("id")
+        if kind == "font":
+            self._guarded("font", self.board.send_font)
+        elif kind == "record":
+            self._guarded("record", lambda: self._open_record(str(key)))
+        elif kind in ("hotspot", "cluster", "place", "point"):
+            self._guarded("list", lambda: self._list(kind, key))
+
+    def _list(self, kind: str, key: Any) -> None:
+        title, rows = self.members(kind, key)
+        rows = rows.iloc[::-1]
+        shown = rows.head(LONGEST_LIST)
+        listed = panels.complaint_rows(shown, self._texts(shown), lambda case: self._record_path(case).is_file())
+        self.board.detail = {"kind": kind, "id": key, "title": title, "total": len(rows), "rows": listed}
+
+    def members(self, kind: str, key: Any) -> tuple[str, pd.DataFrame]:
+        """The name and the complaints, oldest first, of the hot spot, cluster, place or point *key* of the present choice."""
+        results = self._analysed[self.choice]
+        if kind == "point":
+            return self._at_point(int(self._rows[self.board.drawn[int(key)]]))
+        chosen = self.data.frame[self.mask]
+        if kind == "hotspot":
+            hot = results["hotspots"]["frame"]
+            row = hot[hot["cell"] == key].iloc[0]
+            return str(row["name"]), self._in_cell(str(key), row["geometry"])
+        if kind == "cluster":
+            found = results["clusters"]["frame"]
+            row = found[found["cluster"].astype(str) == str(key)].iloc[0]
+        else:
+            row = results["places"]["frame"].iloc[int(key)]
+        return str(row["name"]), chosen[chosen["complaint"].isin(_ids(row["complaint_ids"]))]
+
+    def _in_cell(self, cell: str, polygon: Any) -> pd.DataFrame:
+        from fieldkit.places import cell_of
+
+        west, south, east, north = polygon.buffer(1e-4).bounds
+        lon, lat = self.data.lon, self.data.lat
+        near = np.flatnonzero(self.mask & (lon >= west) & (lon <= east) & (lat >= south) & (lat <= north))
+        resolution = int(cell[1], 16)  # an H3 index in hexadecimal: 4 bits mode and flags, then 4 bits resolution
+        return self.data.frame.iloc[[i for i in near if cell_of(lon[i], lat[i], resolution) == cell]]
+
+    def _at_point(self, row: int) -> tuple[str, pd.DataFrame]:
+        from fieldkit.places import distances_m
+
+        at = self.data.frame.iloc[row]
+        away = distances_m(self.data.lon[row], self.data.lat[row], self.data.lon, self.data.lat)
+        name = next((str(at[c]) for c in ("community", "address", "district") if c in at and _filled(at[c])), "")
+        return name, self.data.frame[self.mask & (away <= 30)]
+
+    def _texts(self, rows: pd.DataFrame) -> dict[str, tuple[str, str]]:
+        columns = ("complaint", "text", "translation")
+        if not len(rows):
+            return {}
+        if rows["lon"].notna().all():
+            lon, lat = float(rows["lon"].mean()), float(rows["lat"].mean())
+            radius = 50.0 + 111_320 * float(np.hypot(rows["lon"] - lon, rows["lat"] - lat).max())
+            parts = [self.ws.complaints(near=(lon, lat, radius), columns=columns)] if radius < 5_000 else []
+        else:
+            parts = []
+        parts = parts or [self.ws.complaints(case=case, columns=columns) for case in rows["case"].unique()]
+        wanted = set(rows["complaint"])
+        return {
+            str(row.complaint): (str(row.text), str(row.translation))
+            for part in parts
+            for row in part[part["complaint"].isin(wanted)].itertuples(index=False)
+        }
+
+    # Records ---------------------------------------------------------------------------------------------------
+
+    def _record_path(self, case: str) -> Any:
+        if not _CASE.fullmatch(case):
+            raise FieldkitError(f"{case!r} is not a case's id. Choose a case from the list.")
+        return self.ws.settings.records / case / f"{case}.html"
+
+    def _open_record(self, case: str) -> None:
+        path = self._record_path(case)
+        number = next((row["number"] for row in self.board.detail.get("rows", []) if row["case"] == case), case)
+        if path.is_file():
+            self.board.show_record(number, path.read_text(encoding="utf-8"))
+            return
+        sentence = words("此案还没有记录。在终端运行下面的命令即可生成：", "This case has no record yet. This command writes it:")
+        self.board.say_in_place_of_record(number, sentence, f"fieldkit records --case {case}")
+
+    # What went wrong -------------------------------------------------------------------------------------------
+
+    def _panel(self, name: str, make: Callable[[], Panel]) -> Panel:
+        try:
+            return make()
+        except Exception as error:  # noqa: BLE001 - one panel's failure must not take the page from a meeting
+            self._log(name)
+            return {"problem": _problem(error)}
+
+    def _guarded(self, name: str, act: Callable[[], Any]) -> Any:
+        try:
+            return act()
+        except Exception as error:  # noqa: BLE001 - see _panel
+            self._log(name)
+            self.board.status = _problem(error)
+            return None
+
+    def _log(self, name: str) -> None:
+        try:
+            self.ws.settings.out.mkdir(parents=True, exist_ok=True)
+            with (self.ws.settings.out / "dashboard.log").open("a", encoding="utf-8") as log:
+                log.write(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S%z} {name}\n{traceback.format_exc()}\n")
+        except OSError:
+            return  # a full disk must not take the page away either
+
+
+def choice_of(chosen: dict[str, Any]) -> Choice:
+    """The :class:`Choice` in what the page sent; a date that is none, and anything that is no text, counts as not chosen."""
+    texts = {name: value if isinstance(value := chosen.get(name), str) else "" for name in ("category", "channel", "district")}
+    return Choice(**texts, since=_day(chosen.get("since")), until=_day(chosen.get("until")))
+
+
+def _day(text: Any) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+
+
+def _problem(error: Exception) -> dict[str, str]:
+    if isinstance(error, FieldkitError):
+        return words(f"无法计算：{error}", str(error))
+    return words("此项暂时无法显示，详情见日志 dashboard.log。", "This cannot be shown just now; details are in dashboard.log.")
+
+
+def _filled(value: Any) -> bool:
+    return not pd.isna(value) and str(value) != ""
+
+
+def _ids(joined: Any) -> set[str]:
+    return set(joined.split("|")) if isinstance(joined, str) else {str(one) for one in joined}
+
+
+def _without_frames(results: dict[str, Any]) -> dict[str, Any]:
+    return {name: {key: value for key, value in panel.items() if key != "frame"} for name, panel in results.items()}
+
+
+def _cell(row: Any) -> dict[str, Any]:
+    ring = [[round(x, 6), round(y, 6)] for x, y in row.geometry.exterior.coords]
+    label = f"{row.name} · {int(row.complaints)} 件 · q = {row.q_value:.4f}"
+    return {"id": row.cell, "ring": ring, "q": float(row.q_value), "label": label}
+
+
+def _rings(clusters: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": str(row.cluster),
+            "at": [float(row.lon), float(row.lat)],
+            "complaints": int(row.complaints),
+            "label": f"{row.name} · {int(row.complaints)} 件",
+            "named": place < _NAMED,
+        }
+        for place, row in enumerate(_largest(clusters).head(200).itertuples(index=False))
+    ]
+
+
+def _largest(clusters: pd.DataFrame) -> pd.DataFrame:
+    return clusters.sort_values("complaints", ascending=False, kind="stable")
