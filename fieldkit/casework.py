@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 #: How many rows a dry run looks at.
 DRY_RUN_ROWS = 1_000
 _CHUNK = 5_000
-_EXAMPLES = 20
+_PREVIEW = 20
+_EXAMPLES_A_CODE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Link:
 class ImportResult:
     """What an import did, or with *dry_run* would do with the first rows; counts are rows.
 
-    *flags* counts every flag by its code and *examples* holds the first ones; *refused_path* is the file of refused
+    *flags* counts every flag by its code and *examples* holds the first of each; *refused_path* is the file of refused
     rows, to be mended and imported again; *preview* holds the first complaints as they were understood.
     """
 
@@ -213,7 +214,7 @@ def _receive_chunk(
             )
             _note(result, (flag,))
             spool.add(replace(entry, flags=(*entry.flags, flag)))
-        if len(result.preview) < _EXAMPLES:
+        if len(result.preview) < _PREVIEW:
             result.preview.append(receipt.complaint)
     result.refused = spool.count
 
@@ -258,7 +259,7 @@ def _with_districts(receipts: Sequence[Receipt], areas: Areas | None) -> Iterato
 def _note(result: ImportResult, flags: Iterable[Flag]) -> None:
     for flag in flags:
         result.flags[flag.code] += 1
-        if len(result.examples) < _EXAMPLES:
+        if result.flags[flag.code] <= _EXAMPLES_A_CODE:
             result.examples.append(flag)
 
 
