@@ -188,6 +188,9 @@ def _reason(error: BaseException) -> str:
 
 def _tidy(notebook: Any, job: Job) -> None:
     """Leave in the notebook what is true and the same on every run, and say what it was made from."""
+    # Papermill puts cells of its own before a failing one, which would shift the count.
+    markers = {"papermill-error-cell-tag"}
+    notebook.cells = [cell for cell in notebook.cells if not markers & set(cell.metadata.get("tags", []))]
     for index, cell in enumerate(notebook.cells):
         for name in ("papermill", "execution"):
             cell.metadata.pop(name, None)
