@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from fieldkit import events
 from fieldkit.complaints import Complaint
+from fieldkit.errors import UnknownCase
 from fieldkit.events import Event
 from fieldkit.places import Place
 from fieldkit.vocabulary import label
@@ -61,8 +62,6 @@ def fold_complaint(history: Iterable[Event]) -> CaseComplaint | None:
 
 
 def _apply(state: CaseComplaint, event: Event) -> CaseComplaint:
-    from dataclasses import replace
-
     data = event.data
     match event.kind:
         case events.COMPLAINT_LINKED:
@@ -87,14 +86,19 @@ class Case:
 
     @classmethod
     def fold(cls, case_id: str, history: Sequence[Event]) -> Case:
-        """Fold *history*, all events of the case and of every complaint that belongs or belonged to it."""
+        """Fold *history*, in any order: the events of the complaint that opened the case and of all that belong to it.
+
+        Raises :class:`~fieldkit.errors.UnknownCase` when no complaint opened it.
+        """
         by_subject: dict[str, list[Event]] = {}
         for event in history:
             by_subject.setdefault(event.subject, []).append(event)
         states = [state for own in by_subject.values() if (state := fold_complaint(own)) is not None]
         mine = [state for state in states if state.case == case_id]
         mine.sort(key=lambda state: (state.complaint.received_at, state.id))
-        founding = next(state for state in states if state.id == case_id)
+        founding = next((state for state in states if state.id == case_id), None)
+        if founding is None:
+            raise UnknownCase(f"There is no case {case_id!r}: no complaint opened it.")
         return cls(case_id, tuple(mine), tuple(sorted(history, key=lambda event: event.order)), founding)
 
     @property
@@ -149,7 +153,7 @@ class Case:
     def timeline(self) -> tuple[Moment, ...]:
         """What happened, oldest first: complaints by receipt, everything else by when it occurred."""
         numbers = {c.id: c.number for c in (self.founding, *self.complaints)}
-        moments = [moment for event in self.history if (moment := _moment(event, numbers)) is not None]
+        moments = [m for event in self.history if (m := _moment(event, self.id, numbers)) is not None]
         return tuple(sorted(moments, key=lambda moment: moment.at))
 
 
@@ -183,7 +187,7 @@ def relation_label(relation: str, cause: str = "", language: str = "en") -> str:
     return f"{words}（{why}）" if language == "zh" else f"{words} ({why})"
 
 
-def _moment(event: Event, numbers: Mapping[str, str]) -> Moment | None:
+def _moment(event: Event, case_id: str, numbers: Mapping[str, str]) -> Moment | None:
     data: Mapping[str, Any] = event.data
     number = numbers.get(event.subject, event.subject)
     match event.kind:
@@ -195,14 +199,19 @@ def _moment(event: Event, numbers: Mapping[str, str]) -> Moment | None:
         case events.COMPLAINT_LINKED:
             zh = relation_label(data["relation"], data.get("cause", ""), "zh")
             en = relation_label(data["relation"], data.get("cause", ""))
-            text = (f"{number} 并入本案：{zh}", f"{number} linked to the case as {en}")
+            other = data["case"] != case_id
+            text = (
+                f"{number} 并入{'案件 ' + data['case'] if other else '本案'}：{zh}",
+                f"{number} linked to {'case ' + data['case'] if other else 'the case'} as {en}",
+            )
         case events.COMPLAINT_UNLINKED:
             text = (f"{number} 取消关联", f"{number} unlinked")
         case events.PLACE_CONFIRMED:
             text = (f"{number} 的位置已核实", f"Place of {number} confirmed")
         case events.RECORD_WRITTEN:
             formats = ", ".join(sorted(data.get("files", {})))
-            text = (f"生成调查记录（{formats}）", f"Record written ({formats})")
+            of = ("", "") if event.subject == case_id else (f" {number} 的", f" of {number}")
+            text = (f"生成{of[0]}调查记录（{formats}）", f"Record{of[1]} written ({formats})")
         case _:
             return None
     return Moment(events.moment_of(event.occurred_at), event.kind, *text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 import time
@@ -115,21 +116,31 @@ def import_complaints(
     result = ImportResult(
         path, reader, dry_run, reading.encoding, reading.crs, reading.mapping, reading.unused
     )
-    with _Spool() as spool:
+    with _Spool() as spool, contextlib.ExitStack() as stack:
         try:
             with ws.ledger.receiving() as receiving:
                 _receive(ws, iter(reading), reading.total, receiving, spool, result, progress)
                 if dry_run:
                     raise _DryRun
+                # Written before the complaints are on disk, so that no refused row is lost; put into its place
+                # afterwards, for the file being imported may be the mended one of that name.
+                written = _write_refused(ws, path, reading, spool, stack)
+            if written is not None:
+                result.refused_path = written.replace(ws.settings.out / written.name)
         except _DryRun:
             pass
-        if spool.count and not dry_run:
-            ws.settings.out.mkdir(parents=True, exist_ok=True)
-            result.refused_path = reading.write_refused(
-                iter(spool), ws.settings.out / f"refused-{_stem(path)}"
-            )
     result.seconds = time.perf_counter() - started
     return result
+
+
+def _write_refused(
+    ws: Workspace, path: Path, reading: Reading, spool: _Spool, stack: contextlib.ExitStack
+) -> Path | None:
+    if not spool.count:
+        return None
+    ws.settings.out.mkdir(parents=True, exist_ok=True)
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=".refused-", dir=ws.settings.out))
+    return reading.write_refused(iter(spool), Path(folder) / f"refused-{_stem(path)}")
 
 
 def _stem(path: Path) -> str:
@@ -299,13 +310,15 @@ class _Spool:
 def link_complaints(ws: Workspace, links: Iterable[Link]) -> int:
     """Link complaints to the cases they repeat, all or nothing; returns how many.
 
-    Raises :class:`~fieldkit.errors.UnknownCase` for an unknown id or number and
-    :class:`~fieldkit.errors.FieldkitError` for an unknown relation or a complaint linked to itself.
+    Where the case named was itself linked to another, the complaint goes there. Raises
+    :class:`~fieldkit.errors.UnknownCase` for an unknown id or number and :class:`~fieldkit.errors.FieldkitError` for
+    an unknown relation or a complaint linked to itself.
     """
     now = datetime.now(UTC)
+    moved: dict[str, str] = {}
     facts = []
     for link in links:
-        complaint, case = ws.ledger.find_case(link.complaint), ws.ledger.find_case(link.case)
+        complaint, case = ws.ledger.find_case(link.complaint), _final_case(ws, link.case, moved)
         if link.relation not in events.RELATIONS:
             raise FieldkitError(
                 f"The relation {link.relation!r} is not one of: {', '.join(events.RELATIONS)}."
@@ -316,8 +329,10 @@ def link_complaints(ws: Workspace, links: Iterable[Link]) -> int:
             )
         if complaint == case:
             raise FieldkitError(
-                f"Complaint {link.complaint} cannot be linked to itself. Name the earlier case."
+                f"Complaint {link.complaint} cannot be linked to {link.case}, which is its own case. "
+                "Name the earlier case."
             )
+        moved[complaint] = case
         payload = {"case": case, "relation": link.relation}
         if link.cause:
             payload["cause"] = link.cause
@@ -326,15 +341,42 @@ def link_complaints(ws: Workspace, links: Iterable[Link]) -> int:
     return len(facts)
 
 
-def confirm_place(ws: Workspace, complaint: str, lon: float, lat: float, **known: str) -> None:
-    """Say where the place of *complaint* (id or number) is, in WGS-84; *known* may set district, community, address."""
+def _final_case(ws: Workspace, name: str, moved: Mapping[str, str]) -> str:
+    case = ws.ledger.find_case(name)
+    seen = {case}
+    # Two devices may each have linked the other's case; then the one named is as good as any.
+    while (onward := moved.get(case) or ws.ledger.case_of(case)) not in seen:
+        seen.add(onward)
+        case = onward
+    return case
+
+
+def confirm_place(
+    ws: Workspace,
+    complaint: str,
+    lon: float,
+    lat: float,
+    *,
+    district: str = "",
+    community: str = "",
+    address: str = "",
+) -> None:
+    """Say where the place of *complaint* (id or number) is, in WGS-84, and what else is known of it.
+
+    Raises :class:`~fieldkit.errors.UnknownCase` for an unknown complaint and
+    :class:`~fieldkit.errors.PlaceError` for a point that is none.
+    """
     place = Place(lon, lat, method="confirmed")
-    payload = {"place": events.place_payload(place), **known}
+    known = {"district": district, "community": community, "address": address}
+    payload = {"place": events.place_payload(place)} | {name: text for name, text in known.items() if text}
     ws.ledger.append(
         [Fact(ws.ledger.find_case(complaint), events.PLACE_CONFIRMED, payload, datetime.now(UTC))]
     )
 
 
 def note_record(ws: Workspace, case_id: str, manifest: Mapping[str, Any]) -> None:
-    """Note in the ledger that a record of the case was written; *manifest* is plain JSON."""
-    ws.ledger.append([Fact(case_id, events.RECORD_WRITTEN, manifest, datetime.now(UTC))])
+    """Note in the ledger that a record of the case was written; *manifest* is plain JSON.
+
+    Raises :class:`~fieldkit.errors.UnknownCase` when there is no such case.
+    """
+    ws.ledger.append([Fact(ws.ledger.find_case(case_id), events.RECORD_WRITTEN, manifest, datetime.now(UTC))])

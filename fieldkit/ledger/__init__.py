@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -14,7 +14,16 @@ import sqlalchemy as sa
 
 from fieldkit.cases import Case
 from fieldkit.errors import UnknownCase
-from fieldkit.events import RECORD_WRITTEN, Event, Fact, canonical, microseconds
+from fieldkit.events import (
+    COMPLAINT_RECEIVED,
+    RECORD_WRITTEN,
+    Event,
+    Fact,
+    canonical,
+    check_name,
+    kept,
+    microseconds,
+)
 from fieldkit.ledger import store, tables
 from fieldkit.ledger.appending import Writer
 from fieldkit.ledger.receiving import Outcome, Receipt, Receiving
@@ -27,6 +36,10 @@ if TYPE_CHECKING:
     from fieldkit.ledger.frames import Filters
 
 __all__ = ["Ledger", "Outcome", "Problem", "Receipt", "Receiving"]
+
+_PAGE = 10_000
+# Engines of a process that forked this one: kept, so that nothing closes their connections.
+_inherited: list[sa.Engine] = []
 
 
 def _now() -> datetime:
@@ -43,20 +56,35 @@ class Ledger:
     def __init__(
         self, url: str, *, origin: str, actor: str = "", clock: Callable[[], datetime] = _now
     ) -> None:
+        check_name(origin, "origin")
         self.url = url
         self._origin = origin
-        self._actor = actor
+        self._actor = kept(actor)
         self._clock = clock
+        self._opened: tuple[int, sa.Engine] | None = None
 
-    @cached_property
+    def __repr__(self) -> str:
+        return f"Ledger(origin={self._origin!r})"  # the address may hold a password
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process opens connections of its own.
+        return {**self.__dict__, "_opened": None}
+
+    @property
     def _engine(self) -> sa.Engine:
-        return store.open_store(self.url)
+        process = os.getpid()
+        if self._opened is None or self._opened[0] != process:
+            if self._opened is not None:
+                # A connection may not be used, nor closed, beyond the fork of the process that opened it.
+                _inherited.append(self._opened[1])
+            self._opened = (process, store.open_store(self.url))
+        return self._opened[1]
 
     def close(self) -> None:
         """Close every connection; the ledger opens them again when asked."""
-        if "_engine" in self.__dict__:
-            self._engine.dispose()
-            del self._engine
+        if self._opened is not None and self._opened[0] == os.getpid():
+            self._opened[1].dispose()
+            self._opened = None
 
     def append(self, facts: Iterable[Fact]) -> list[Event]:
         """Write *facts* and bring the projections up to date, all or nothing; when it returns, they are on disk.
@@ -65,9 +93,11 @@ class Ledger:
         """
         from fieldkit.ledger.projection import project
 
+        # The payloads are written out before the lock is taken.
         rows = [(f.subject, f.kind, canonical(f.payload), microseconds(f.occurred_at)) for f in facts]
         with store.writing(self._engine) as connection:
-            appended = Writer(connection, self._origin, self._actor, self._clock).write(rows)
+            writer = Writer(connection, self._origin, self._actor, self._clock)
+            appended = [Event(*row) for row in writer.write(rows)]
             project(connection, appended)
         return appended
 
@@ -80,24 +110,37 @@ class Ledger:
             receiving.close()
 
     def events(self, *, subject: str | None = None, kind: str | None = None) -> Iterator[Event]:
-        """Yield events in the order of origin and sequence, all or those of one *subject* or *kind*."""
-        statement = sa.select(tables.event).order_by(tables.event.c.origin, tables.event.c.sequence)
+        """Yield events in the order of origin and sequence, all or those of one *subject* or *kind*.
+
+        Nothing is locked between two events; one that is added meanwhile may or may not be among them.
+        """
+        event = tables.event.c
+        statement = sa.select(tables.event).order_by(event.origin, event.sequence).limit(_PAGE)
         if subject is not None:
-            statement = statement.where(tables.event.c.subject == subject)
+            statement = statement.where(event.subject == kept(subject))
         if kind is not None:
-            statement = statement.where(tables.event.c.kind == kind)
-        with store.reading(self._engine) as connection:
-            rows = connection.execution_options(stream_results=True, yield_per=10_000).execute(statement)
-            for row in rows:
-                yield Event(*row)
+            statement = statement.where(event.kind == kind)
+        if kind not in (None, COMPLAINT_RECEIVED):
+            statement = statement.where(tables.LATER)
+        page = statement
+        while True:
+            with store.reading(self._engine) as connection:
+                found = [Event(*row) for row in connection.execute(page)]
+            yield from found
+            if len(found) < _PAGE:
+                return
+            page = statement.where(
+                sa.tuple_(event.origin, event.sequence) > sa.tuple_(found[-1].origin, found[-1].sequence)
+            )
 
     def find_case(self, name: str) -> str:
         """The id of the case with this id or number; raises :class:`UnknownCase` when there is none, or several."""
-        case = tables.case
+        case, name = tables.case, kept(name)
         with store.reading(self._engine) as connection:
             if connection.scalar(sa.select(case.c.id).where(case.c.id == name)) is not None:
                 return name
-            found = list(connection.scalars(sa.select(case.c.id).where(case.c.number == name).limit(3)))
+            numbered = sa.select(case.c.id).where(case.c.number == name).order_by(case.c.id).limit(3)
+            found = list(connection.scalars(numbered))
         if len(found) == 1:
             return str(found[0])
         if found:
@@ -108,16 +151,23 @@ class Ledger:
             f"There is no case {name!r}. `fieldkit cases` lists the cases with their numbers and ids."
         )
 
+    def case_of(self, complaint_id: str) -> str:
+        """The id of the case that this complaint belongs to now; raises :class:`UnknownCase`."""
+        complaint = tables.complaint.c
+        with store.reading(self._engine) as connection:
+            found = connection.scalar(sa.select(complaint.case_id).where(complaint.id == complaint_id))
+        if found is None:
+            raise UnknownCase(f"There is no complaint {complaint_id!r}.")
+        return str(found)
+
     def case(self, name: str) -> Case:
         """The case with this id or number, folded from its events; raises :class:`UnknownCase`."""
         case_id = self.find_case(name)
         event, complaint = tables.event, tables.complaint
         with store.reading(self._engine) as connection:
-            subjects = set(
-                connection.scalars(sa.select(complaint.c.id).where(complaint.c.case_id == case_id))
-            )
-            subjects |= {case_id}
-            statement = sa.select(event).where(event.c.subject.in_(sorted(subjects)))
+            mine = sa.select(complaint.c.id).where(complaint.c.case_id == case_id)
+            subjects = sa.union(mine, sa.select(sa.literal(case_id)))
+            statement = sa.select(event).where(event.c.subject.in_(subjects))
             return Case.fold(case_id, [Event(*row) for row in connection.execute(statement)])
 
     def complaints(
@@ -168,10 +218,10 @@ class Ledger:
 
     def state_hash(self) -> str:
         """A SHA-256 (hex) over the projections: two ledgers with the same events have the same."""
-        from fieldkit.ledger.verification import check_projections
+        from fieldkit.ledger.verification import state_hash
 
         with store.reading(self._engine) as connection:
-            return check_projections(connection)
+            return state_hash(connection)
 
     def verify(self) -> list[Problem]:
         """Recompute every chain; returns what is wrong, an empty list when nothing is."""

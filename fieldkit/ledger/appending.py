@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from fieldkit.events import GENESIS, RECORD_WRITTEN, Event, digest_of, microseconds
-from fieldkit.ledger import tables
+from fieldkit.events import GENESIS, RECORD_WRITTEN, digest_of, microseconds
+from fieldkit.ledger import store, tables
+
+#: Subject, kind, canonical payload, and when it occurred in microseconds.
+FactRow = tuple[str, str, str, int]
+#: The fields of :class:`fieldkit.events.Event`, which are the columns of the table *event*, in their order.
+EventRow = tuple[str, int, str, str, str, int, int, str, bytes, bytes]
 
 
 class Writer:
@@ -24,53 +29,29 @@ class Writer:
         self._clock = clock
         statement = sa.select(tables.head).where(tables.head.c.origin == origin).with_for_update()
         row = connection.execute(statement).first()
-        if row is None:
-            self._sequence, self._digest = 0, GENESIS
-            self._data_sequence, self._data_digest = 0, GENESIS
-            self._new = True
-        else:
-            self._sequence, self._digest = row.sequence, bytes(row.digest)
-            self._data_sequence, self._data_digest = row.data_sequence, bytes(row.data_digest)
-            self._new = False
+        self._new = row is None
+        self._sequence: int = 0 if row is None else row.sequence
+        self._digest: bytes = GENESIS if row is None else row.digest
+        self._data_sequence: int = 0 if row is None else row.data_sequence
+        self._data_digest: bytes = GENESIS if row is None else row.data_digest
 
-    def write(self, facts: Sequence[tuple[str, str, str, int]]) -> list[Event]:
-        """Write *facts* (subject, kind, canonical payload, occurred_at in microseconds) as the chain's next events."""
+    def write(self, facts: Iterable[FactRow]) -> list[EventRow]:
+        """Write *facts* as the chain's next events; returns the rows of the table *event*."""
+        origin, actor = self._origin, self._actor
         recorded_at = microseconds(self._clock())
-        events = []
+        rows: list[EventRow] = []
         for subject, kind, payload, occurred_at in facts:
             self._sequence += 1
             previous = self._digest
-            self._digest = digest_of(
-                self._origin,
-                self._sequence,
-                subject,
-                kind,
-                self._actor,
-                occurred_at,
-                recorded_at,
-                payload,
-                previous,
-            )
-            events.append(
-                Event(
-                    self._origin,
-                    self._sequence,
-                    subject,
-                    kind,
-                    self._actor,
-                    occurred_at,
-                    recorded_at,
-                    payload,
-                    previous,
-                    self._digest,
-                )
-            )
+            said = (origin, self._sequence, subject, kind, actor, occurred_at, recorded_at, payload, previous)
+            self._digest = digest_of(*said)
+            rows.append((*said, self._digest))
             if kind != RECORD_WRITTEN:
                 self._data_sequence, self._data_digest = self._sequence, self._digest
-        if events:
-            self.connection.execute(sa.insert(tables.event), [_row(event) for event in events])
+        if rows:
+            store.insert(self.connection, tables.event, rows)
             self._move_head()
-        return events
+        return rows
 
     def _move_head(self) -> None:
         values = {
@@ -86,10 +67,3 @@ class Writer:
             self.connection.execute(
                 sa.update(tables.head).where(tables.head.c.origin == self._origin).values(**values)
             )
-
-
-def _row(event: Event) -> dict[str, object]:
-    return {name: getattr(event, name) for name in _COLUMNS}
-
-
-_COLUMNS = tuple(column.name for column in tables.event.columns)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,9 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from fieldkit import places
+from fieldkit import places, vocabulary
 from fieldkit.errors import LedgerError
-from fieldkit.events import microseconds
+from fieldkit.events import kept, microseconds
 from fieldkit.ledger import tables
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ _CATEGORICAL = (
 )
 _TIMES = ("received_at", "occurred_at", "closed_at", "first_at", "last_at")
 _FLOATS = ("lon", "lat", "place_score")
+_WHOLE = {"complaints": "int64", "needs_confirming": "bool"}
+#: How many rows are turned into columns at a time.
+_PART = 20_000
+# Above this many metres a box of degrees finds the neighbourhood; so many cells would not fit into one statement.
+_FEW_CELLS_M = 3_000.0
 
 #: The columns of the complaints frame, before ``geometry``; the first two are the complaint's and the case's ids.
 COLUMNS = (
@@ -95,7 +101,7 @@ def complaints_frame(
     complaint, case = tables.complaint, tables.case
     source: Any = complaint
     if "state" in wanted:
-        source = complaint.join(case, case.c.id == complaint.c.case_id)
+        source = complaint.outerjoin(case, case.c.id == complaint.c.case_id)
     selected = {name: _column(name) for name in wanted}
     for name in ("lon", "lat"):
         selected.setdefault(name, complaint.c[name])
@@ -110,6 +116,8 @@ def complaints_frame(
         lon, lat, radius_m = filters.near
         inside = places.distances_m(lon, lat, frame["lon"].to_numpy(), frame["lat"].to_numpy()) <= radius_m
         frame = frame[inside].reset_index(drop=True)
+        for name in set(_CATEGORICAL).intersection(frame.columns):
+            frame[name] = frame[name].cat.remove_unused_categories()
     lons, lats = frame["lon"].to_numpy(), frame["lat"].to_numpy()
     geometry = gpd.points_from_xy(lons, lats)
     geometry[np.isnan(lons)] = None
@@ -131,7 +139,7 @@ def cases_frame(connection: Connection, filters: Filters, zone: ZoneInfo) -> pd.
 def _wanted(columns: Iterable[str] | None) -> tuple[str, ...]:
     if columns is None:
         return COLUMNS
-    wanted = tuple(columns)
+    wanted = tuple(name for name in dict.fromkeys(columns) if name != "geometry")  # which is always there
     for name in wanted:
         if name not in COLUMNS:
             raise LedgerError(f"Complaints have no column {name!r}. Columns are: {', '.join(COLUMNS)}.")
@@ -147,19 +155,56 @@ def _column(name: str) -> Any:
 def _conditions(filters: Filters, zone: ZoneInfo) -> list[Any]:
     complaint = tables.complaint.c
     conditions: list[Any] = []
-    for name in ("category", "channel", "district"):
-        value = getattr(filters, name)
-        if value is not None:
-            conditions.append(complaint[name] == value)
+    if filters.category is not None:
+        conditions.append(_category(filters.category))
+    if filters.channel is not None:
+        if filters.channel not in vocabulary.channels():
+            known = ", ".join(vocabulary.channels())
+            raise LedgerError(f"The channel {filters.channel!r} is not known. Use one of: {known}.")
+        conditions.append(complaint.channel == filters.channel)
+    if filters.district is not None:
+        conditions.append(complaint.district == kept(filters.district))
     if filters.case is not None:
-        conditions.append(complaint.case_id == filters.case)
+        conditions.append(complaint.case_id == kept(filters.case))
     if filters.since is not None:
         conditions.append(complaint.received_at >= _microseconds(filters.since, zone))
     if filters.until is not None:
         conditions.append(complaint.received_at < _microseconds(filters.until, zone))
     if filters.near is not None:
-        conditions.append(complaint.cell.in_(places.cells_within(*filters.near)))
+        conditions.append(_near(*filters.near))
     return conditions
+
+
+def _category(code: str) -> Any:
+    complaint = tables.complaint.c
+    if code in vocabulary.main_categories():
+        return complaint.category == code
+    if code not in vocabulary.categories():
+        known = ", ".join(vocabulary.main_categories())
+        raise LedgerError(
+            f"The category {code!r} is not known. Use one of: {known}, or a finer one of theirs."
+        )
+    return (complaint.subcategory == code) | complaint.subcategory.startswith(f"{code}.", autoescape=True)
+
+
+def _near(lon: float, lat: float, radius_m: float) -> Any:
+    complaint = tables.complaint.c
+    places.check_lon_lat(lon, lat)
+    if not radius_m >= 0:
+        raise LedgerError(f"The radius {radius_m} is not a distance. Give metres, 0 or more.")
+    if radius_m <= _FEW_CELLS_M:
+        return complaint.cell.in_(places.cells_within(lon, lat, radius_m))
+    # A little wider than the circle, whose complaints are told by their distance afterwards.
+    d_lat = math.degrees(radius_m / places.EARTH_RADIUS_M) * 1.001
+    box = complaint.lat.between(lat - d_lat, lat + d_lat)
+    furthest = max(abs(lat - d_lat), abs(lat + d_lat))
+    if furthest >= 90:
+        return box
+    ratio = math.sin(min(radius_m / places.EARTH_RADIUS_M, math.pi / 2)) / math.cos(math.radians(lat))
+    d_lon = math.degrees(math.asin(min(1.0, ratio))) * 1.001
+    if lon - d_lon < -180 or lon + d_lon > 180:
+        return box
+    return box & complaint.lon.between(lon - d_lon, lon + d_lon)
 
 
 def _microseconds(moment: date | datetime, zone: ZoneInfo) -> int:
@@ -172,45 +217,100 @@ def _microseconds(moment: date | datetime, zone: ZoneInfo) -> int:
 
 def _columnar(connection: Connection, statement: sa.Select[Any], zone: ZoneInfo) -> pd.DataFrame:
     names = [column.name for column in statement.selected_columns]
-    parts: dict[str, list[Any]] = {name: [] for name in names}
-    codes: dict[str, dict[str, int]] = {name: {} for name in names if name in _CATEGORICAL}
-    result = connection.execution_options(stream_results=True, yield_per=20_000).execute(statement)
-    for rows in result.partitions():
+    columns = {name: _kind(name, zone) for name in names}
+    for rows in _parts(connection, statement):
         for name, values in zip(names, zip(*rows, strict=True), strict=True):
-            parts[name].append(_array(name, values, codes))
-    return pd.DataFrame({name: _series(name, parts[name], codes, zone) for name in names})
+            columns[name].take(values)
+    return pd.DataFrame({name: column.joined() for name, column in columns.items()}, copy=False)
 
 
-def _array(name: str, values: tuple[Any, ...], codes: Mapping[str, dict[str, int]]) -> Any:
-    if name in codes:
-        known = codes[name]
-        return np.fromiter(
-            (-1 if not v else known.setdefault(v, len(known)) for v in values), "int32", len(values)
+def _parts(connection: Connection, statement: sa.Select[Any]) -> Iterator[Sequence[Any]]:
+    if connection.dialect.name == "sqlite":
+        # The driver's own cursor: at a million rows SQLAlchemy's row objects take longer than the database.
+        result = connection.execute(statement)
+        while rows := result.cursor.fetchmany(_PART):
+            yield rows
+    else:
+        yield from (
+            connection.execution_options(stream_results=True, yield_per=_PART).execute(statement).partitions()
         )
+
+
+def _kind(name: str, zone: ZoneInfo) -> _Column:
+    if name in _CATEGORICAL:
+        return _Labels()
     if name in _TIMES:
-        missing = np.iinfo("int64").min  # what NumPy takes for "not a time"
-        return np.fromiter((missing if v is None else v for v in values), "int64", len(values))
+        return _Times(zone)
     if name in _FLOATS:
-        return np.fromiter((np.nan if v is None else v for v in values), "float64", len(values))
-    if name in ("complaints", "needs_confirming"):
-        return np.array(values, dtype="int64" if name == "complaints" else "bool")
-    return np.array(values, dtype="object")
+        return _Column("float64")
+    if name in _WHOLE:
+        return _Column(_WHOLE[name])
+    return _Texts()
 
 
-def _series(name: str, arrays: list[Any], codes: Mapping[str, dict[str, int]], zone: ZoneInfo) -> Any:
-    if name in codes:
-        joined = np.concatenate(arrays) if arrays else np.empty(0, "int32")
-        labels = sorted(codes[name])
+class _Column:
+    """One column being read, part by part; the parts are small arrays, so that no row outlives its part."""
+
+    def __init__(self, dtype: str) -> None:
+        self._dtype = dtype
+        self._parts: list[Any] = [self._part(())]
+
+    def take(self, values: tuple[Any, ...]) -> None:
+        self._parts.append(self._part(values))
+
+    def _part(self, values: tuple[Any, ...]) -> Any:
+        return np.array(values, dtype=self._dtype)
+
+    def joined(self) -> Any:
+        parts, self._parts = self._parts, []
+        return np.concatenate(parts)
+
+
+class _Texts(_Column):
+    def __init__(self) -> None:
+        super().__init__("str")
+
+    def _part(self, values: tuple[Any, ...]) -> Any:
+        return pd.Series(np.array(values, dtype="object"), dtype="str")
+
+    def joined(self) -> Any:
+        parts, self._parts = self._parts, []
+        return pd.concat(parts, ignore_index=True)
+
+
+class _Times(_Column):
+    def __init__(self, zone: ZoneInfo) -> None:
+        super().__init__("int64")
+        self._zone = zone
+
+    def _part(self, values: tuple[Any, ...]) -> Any:
+        if None in values:
+            missing = np.iinfo("int64").min  # what NumPy takes for "not a time"
+            values = tuple([missing if value is None else value for value in values])
+        return super()._part(values)
+
+    def joined(self) -> Any:
+        moments = super().joined().view("datetime64[us]")
+        return pd.DatetimeIndex(moments).tz_localize("UTC").tz_convert(self._zone)
+
+
+class _Labels(_Column):
+    """A column with few different texts; an empty text is a missing value."""
+
+    def __init__(self) -> None:
+        self._codes: dict[str | None, int] = {None: -1, "": -1}
+        super().__init__("int32")
+
+    def _part(self, values: tuple[Any, ...]) -> Any:
+        codes = self._codes
+        for value in set(values) - codes.keys():
+            codes[value] = len(codes) - 2
+        return super()._part(tuple([codes[value] for value in values]))
+
+    def joined(self) -> Any:
+        labels = sorted(label for label in self._codes if label)
         order = np.empty(len(labels) + 1, "int32")
         order[-1] = -1  # the code of a missing value indexes the last place
-        for new, text in enumerate(labels):
-            order[codes[name][text]] = new
-        return pd.Categorical.from_codes(order[joined], categories=pd.Index(labels, dtype="str"))
-    if name in _TIMES:
-        joined = np.concatenate(arrays) if arrays else np.empty(0, "int64")
-        return pd.DatetimeIndex(joined.view("datetime64[us]")).tz_localize("UTC").tz_convert(zone)
-    if name in _FLOATS:
-        return np.concatenate(arrays) if arrays else np.empty(0, "float64")
-    if name in ("complaints", "needs_confirming"):
-        return np.concatenate(arrays) if arrays else np.empty(0, "int64" if name == "complaints" else "bool")
-    return pd.array(np.concatenate(arrays) if arrays else np.empty(0, "object"), dtype="str")
+        for new, label in enumerate(labels):
+            order[self._codes[label]] = new
+        return pd.Categorical.from_codes(order[super().joined()], categories=pd.Index(labels, dtype="str"))

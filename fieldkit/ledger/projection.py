@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from fieldkit import places
-from fieldkit.cases import CaseComplaint, fold_complaint
-from fieldkit.complaints import Complaint
-from fieldkit.events import COMPLAINT_LINKED, KINDS, Event, microseconds
-from fieldkit.ledger import tables
+from fieldkit.cases import CaseComplaint, case_state, fold_complaint
+from fieldkit.events import COMPLAINT_LINKED, KINDS, Event, kept, microseconds
+from fieldkit.ledger import store, tables
 
 _T = TypeVar("_T")
 
@@ -22,55 +22,45 @@ _T = TypeVar("_T")
 CHUNK = 5_000
 
 
-def complaint_row(state: CaseComplaint) -> dict[str, Any]:
-    """The row of the table *complaint* for a folded complaint."""
+def complaint_row(state: CaseComplaint) -> tuple[Any, ...]:
+    """The row of the table *complaint* for a folded complaint, its columns in their order."""
     complaint = state.complaint
     place = complaint.place
-    return {
-        "id": state.id,
-        "case_id": state.case,
-        "number": _kept(complaint.number),
-        "source": _kept(complaint.source),
-        "channel": complaint.channel,
-        "received_at": microseconds(complaint.received_at),
-        "precision": complaint.precision,
-        "occurred_at": _optional(complaint.occurred_at),
-        "closed_at": _optional(complaint.closed_at),
-        "category": complaint.category,
-        "subcategory": complaint.categories[0] if complaint.categories else None,
-        "categories": "|".join(complaint.categories),
-        "reported_type": _kept(complaint.reported_type),
-        "text": _kept(complaint.text),
-        "translation": _kept(complaint.translation),
-        "address": _kept(complaint.address),
-        "district": _kept(complaint.district),
-        "community": _kept(complaint.community),
-        "suspected_source": _kept(complaint.suspected_source),
-        "lon": place.lon if place else None,
-        "lat": place.lat if place else None,
-        "cell": places.cell_of(place.lon, place.lat) if place else "",
-        "place_method": place.method if place else None,
-        "place_score": place.score if place else None,
-        "needs_confirming": place.needs_confirming if place else False,
-        "relation": state.relation,
-        "cause": state.cause,
-    }
+    categories = complaint.categories
+    return (
+        state.id,
+        state.case,
+        kept(complaint.number),
+        kept(complaint.source),
+        complaint.channel,
+        microseconds(complaint.received_at),
+        complaint.precision,
+        _optional(complaint.occurred_at),
+        _optional(complaint.closed_at),
+        complaint.category,
+        categories[0] if categories else None,
+        "|".join(categories),
+        kept(complaint.reported_type),
+        kept(complaint.text),
+        kept(complaint.translation),
+        kept(complaint.address),
+        kept(complaint.district),
+        kept(complaint.community),
+        kept(complaint.suspected_source),
+        # A database may keep -0.0 as 0.0; adding 0.0 makes it that everywhere.
+        None if place is None else place.lon + 0.0,
+        None if place is None else place.lat + 0.0,
+        "" if place is None else places.cell_of(place.lon, place.lat),
+        None if place is None else place.method,
+        None if place is None else place.score,
+        place is not None and place.needs_confirming,
+        state.relation,
+        state.cause,
+    )
 
 
 def _optional(moment: datetime | None) -> int | None:
     return None if moment is None else microseconds(moment)
-
-
-def _kept(text: str) -> str:
-    # The same replacements as in the event's canonical payload, so that a rebuild gives the same bytes.
-    if text.isascii() and "\x00" not in text:
-        return text
-    return text.replace("\x00", "\ufffd").encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-
-
-def new_complaint_row(complaint_id: str, complaint: Complaint) -> dict[str, Any]:
-    """The row of a complaint that has only been received."""
-    return complaint_row(CaseComplaint(complaint_id, complaint, complaint_id))
 
 
 def project(connection: Connection, appended: Sequence[Event]) -> None:
@@ -98,6 +88,36 @@ def project_cases(connection: Connection, case_ids: Sequence[str]) -> None:
         )
 
 
+def project_new_cases(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Add the cases of complaints just received, at most :data:`CHUNK` of them; *rows* are those of *complaint*."""
+    complaint = tables.complaint.c
+    ids = [row[_ID] for row in rows]
+    # Another device may have linked a complaint to a case before this one received what opened it.
+    waiting = sa.select(complaint.case_id).where(
+        complaint.case_id.in_(ids), complaint.id != complaint.case_id
+    )
+    others = set(connection.scalars(waiting))
+    fresh = [_new_case(row) for row in rows if row[_ID] not in others]
+    store.insert(connection, tables.case, fresh)
+    project_cases(connection, sorted(others))
+
+
+_COLUMN = {column.name: place for place, column in enumerate(tables.complaint.columns)}
+_ID, _CLOSED = _COLUMN["id"], _COLUMN["closed_at"]
+#: Where the time of receipt stands in a row of *complaint*.
+RECEIVED_AT = _COLUMN["received_at"]
+_SHARED = itemgetter(
+    *(_COLUMN[n] for n in ("category", "district", "community", "address", "suspected_source"))
+)
+_NUMBER, _LON, _LAT = _COLUMN["number"], _COLUMN["lon"], _COLUMN["lat"]
+
+
+def _new_case(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    state = case_state(1, row[_CLOSED] is not None)
+    received_at = row[RECEIVED_AT]
+    return (row[_ID], row[_NUMBER], state, *_SHARED(row), 1, received_at, received_at, row[_LON], row[_LAT])
+
+
 def rebuild(connection: Connection) -> None:
     """Throw the projections away and make them anew from the events, in memory that does not grow with them."""
     for table in tables.PROJECTIONS:
@@ -110,7 +130,7 @@ def rebuild(connection: Connection) -> None:
 def _insert_folded(connection: Connection, histories: Iterable[list[Event]]) -> None:
     states = (state for history in histories if (state := fold_complaint(history)) is not None)
     for some in chunks(states, CHUNK):
-        connection.execute(sa.insert(tables.complaint), [complaint_row(state) for state in some])
+        store.insert(connection, tables.complaint, [complaint_row(state) for state in some])
 
 
 def _histories(connection: Connection, where: sa.ColumnElement[bool]) -> Iterator[list[Event]]:

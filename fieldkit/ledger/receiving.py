@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
+from fieldkit.cases import CaseComplaint
 from fieldkit.complaints import Complaint, Person
+from fieldkit.errors import LedgerError
 from fieldkit.events import (
     COMPLAINT_RECEIVED,
     canonical,
     complaint_payload,
     content_of,
     identifier,
-    microseconds,
+    kept,
 )
-from fieldkit.ledger import tables
-from fieldkit.ledger.projection import new_complaint_row, project_cases
+from fieldkit.ledger import store, tables
+from fieldkit.ledger.projection import CHUNK, RECEIVED_AT, chunks, complaint_row, project_new_cases
 
 if TYPE_CHECKING:
-    from fieldkit.ledger.appending import Writer
+    from fieldkit.ledger.appending import FactRow, Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,13 @@ class Outcome:
     state: str
 
 
+class _Added(NamedTuple):
+    id: str
+    receipt: Receipt
+    payload: str
+    content: bytes
+
+
 _seen = sa.Table(
     "fieldkit_seen",
     sa.MetaData(),
@@ -63,29 +72,38 @@ class Receiving:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self._connection = writer.connection
-        _seen.create(self._connection)
+        self._broken = False
+        _seen.create(self._connection, checkfirst=False)
 
     def close(self) -> None:
-        """Forget what was seen."""
-        _seen.drop(self._connection)
+        """Forget what was seen; raises :class:`LedgerError` when an :meth:`add` failed, lest half of it be kept."""
+        if self._broken:
+            raise LedgerError(
+                "Some complaints could not be taken in, so none of this import were. Import again."
+            )
+        _seen.drop(self._connection, checkfirst=False)
 
     def add(self, receipts: Sequence[Receipt]) -> list[Outcome]:
         """Take some thousand receipts in, in order; returns one outcome each."""
-        contents = [content_of(canonical(complaint_payload(receipt.read))) for receipt in receipts]
+        broken, self._broken = self._broken, True
+        payloads = [canonical(complaint_payload(receipt.read)) for receipt in receipts]
+        contents = [content_of(payload) for payload in payloads]
         ids = self._identify(receipts, contents)
         known = self._known(ids)
         outcomes = []
-        added: list[tuple[str, Receipt, bytes]] = []
-        for receipt, content, complaint_id in zip(receipts, contents, ids, strict=True):
+        added: list[_Added] = []
+        for receipt, payload, content, complaint_id in zip(receipts, payloads, contents, ids, strict=True):
             before = known.get(complaint_id)
-            if before is None:
+            if complaint_id not in known:
                 known[complaint_id] = content
-                added.append((complaint_id, receipt, content))
+                added.append(_Added(complaint_id, receipt, payload, content))
                 outcomes.append(Outcome(complaint_id, "added"))
             else:
-                outcomes.append(Outcome(complaint_id, "known" if before == content else "changed"))
-        if added:
-            self._insert(added)
+                # Without a note of what was imported (another device did) there is nothing to compare with.
+                outcomes.append(Outcome(complaint_id, "known" if before in (None, content) else "changed"))
+        for some in chunks(added, CHUNK):
+            self._insert(some)
+        self._broken = broken
         return outcomes
 
     def _identify(self, receipts: Sequence[Receipt], contents: Sequence[bytes]) -> list[str]:
@@ -104,51 +122,47 @@ class Receiving:
         return ids
 
     def _times(self, contents: set[bytes]) -> dict[bytes, int]:
-        if not contents:
-            return {}
-        rows = self._connection.execute(sa.select(_seen).where(_seen.c.content.in_(sorted(contents))))
-        return {bytes(content): times for content, times in rows}
+        times: dict[bytes, int] = {}
+        for some in chunks(sorted(contents), CHUNK):
+            rows = self._connection.execute(sa.select(_seen).where(_seen.c.content.in_(some)))
+            times.update((bytes(content), n) for content, n in rows)
+        return times
 
     def _remember(self, before: dict[bytes, int], times: dict[bytes, int]) -> None:
         changed = [content for content in before if times[content] != before[content]]
-        if changed:
-            self._connection.execute(sa.delete(_seen).where(_seen.c.content.in_(changed)))
-        rows = [{"content": c, "times": n} for c, n in times.items() if c not in before or n != before[c]]
-        if rows:
-            self._connection.execute(sa.insert(_seen), rows)
-
-    def _known(self, ids: Sequence[str]) -> dict[str, bytes]:
-        imported = tables.imported
-        rows = self._connection.execute(sa.select(imported).where(imported.c.complaint_id.in_(ids)))
-        return {complaint_id: bytes(content) for complaint_id, content in rows}
-
-    def _insert(self, added: list[tuple[str, Receipt, bytes]]) -> None:
-        connection = self._connection
-        facts: list[tuple[str, str, str, int]] = []
-        rows: list[dict[str, Any]] = []
-        persons: list[dict[str, str]] = []
-        for complaint_id, receipt, _ in added:
-            complaint = receipt.complaint
-            payload = canonical(complaint_payload(complaint))
-            facts.append((complaint_id, COMPLAINT_RECEIVED, payload, microseconds(complaint.received_at)))
-            rows.append(new_complaint_row(complaint_id, complaint))
-            if receipt.person:
-                person = receipt.person
-                persons.append(
-                    {
-                        "complaint_id": complaint_id,
-                        "name": person.name,
-                        "phone": person.phone,
-                        "address": person.address,
-                        "email": person.email,
-                        "identity_number": person.identity_number,
-                    }
-                )
-        self._writer.write(facts)
-        connection.execute(sa.insert(tables.complaint), rows)
-        connection.execute(
-            sa.insert(tables.imported), [{"complaint_id": i, "content": content} for i, _, content in added]
+        for some in chunks(changed, CHUNK):
+            self._connection.execute(sa.delete(_seen).where(_seen.c.content.in_(some)))
+        store.insert(
+            self._connection, _seen, [(c, n) for c, n in times.items() if c not in before or n != before[c]]
         )
-        if persons:
-            connection.execute(sa.insert(tables.complainant), persons)
-        project_cases(connection, [complaint_id for complaint_id, _, _ in added])
+
+    def _known(self, ids: Sequence[str]) -> dict[str, bytes | None]:
+        complaint, imported = tables.complaint, tables.imported
+        both = complaint.outerjoin(imported, imported.c.complaint_id == complaint.c.id)
+        known: dict[str, bytes | None] = {}
+        for some in chunks(ids, CHUNK):
+            statement = sa.select(complaint.c.id, imported.c.content).select_from(both)
+            rows = self._connection.execute(statement.where(complaint.c.id.in_(some)))
+            known.update((found, None if content is None else bytes(content)) for found, content in rows)
+        return known
+
+    def _insert(self, added: Sequence[_Added]) -> None:
+        connection = self._connection
+        facts: list[FactRow] = []
+        rows: list[tuple[Any, ...]] = []
+        persons: list[tuple[str, ...]] = []
+        for complaint_id, receipt, payload, _ in added:
+            complaint, person = receipt.complaint, receipt.person
+            if complaint is not receipt.read:
+                payload = canonical(complaint_payload(complaint))
+            row = complaint_row(CaseComplaint(complaint_id, complaint, complaint_id))
+            rows.append(row)
+            facts.append((complaint_id, COMPLAINT_RECEIVED, payload, row[RECEIVED_AT]))
+            if person:
+                texts = (person.name, person.phone, person.address, person.email, person.identity_number)
+                persons.append((complaint_id, *map(kept, texts)))
+        self._writer.write(facts)
+        store.insert(connection, tables.complaint, rows)
+        store.insert(connection, tables.imported, [(one.id, one.content) for one in added])
+        store.insert(connection, tables.complainant, persons)
+        project_new_cases(connection, rows)

@@ -4,53 +4,86 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event as sa_event
-from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from fieldkit.errors import LedgerError
 
 #: The newest version of the tables that this kit knows; an older store is migrated, a newer one refused.
 SCHEMA = "0001"
+#: The advisory lock of PostgreSQL that whoever writes to a ledger holds; any number that is always the same.
+WRITE_LOCK = 0x6669656C646B
 _WRITING = "fieldkit_writing"
+_DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
 
 def open_store(url: str) -> Engine:
     """Open (and create or migrate) the database at *url*, SQLite or PostgreSQL.
 
-    Raises :class:`LedgerError` in one sentence when it cannot be reached or was made by a newer kit.
+    Raises :class:`LedgerError` in one sentence when it cannot be reached, is no ledger, or was made by a newer kit.
     """
+    parsed = _parsed(url)
+    where = parsed.render_as_string(hide_password=True)
     try:
-        parsed = make_url(url)
-    except sa.exc.ArgumentError as error:
-        raise LedgerError(
-            f"{url!r} is no database address. Use sqlite:///FILE or postgresql+psycopg://…"
-        ) from error
-    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-        raise LedgerError(
-            f"The ledger cannot be kept in {parsed.get_backend_name()}. Use SQLite or PostgreSQL."
-        )
-    if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
-        Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
-    try:
-        engine = sa.create_engine(parsed)
-        if engine.dialect.name == "sqlite":
-            sa_event.listen(engine, "connect", _on_connect)
-            sa_event.listen(engine, "begin", _on_begin)
+        engine = _engine(parsed)
         _migrate(engine)
     except ModuleNotFoundError as error:
         raise LedgerError(
             f"PostgreSQL needs a driver: {error.name} is not installed. "
             'Install it with: pip install "fieldkit-casework[postgres]"'
         ) from error
-    except sa.exc.DatabaseError as error:
-        where = parsed.render_as_string(hide_password=True)
-        raise LedgerError(f"The ledger at {where} cannot be opened: {error.orig}.") from error
+    except sa.exc.ArgumentError as error:
+        raise LedgerError(
+            f"The ledger at {where} cannot be opened: {error}. Use sqlite:///FILE or postgresql://…"
+        ) from error
+    # What the driver raises while the settings are made on a new connection arrives unwrapped.
+    except (sa.exc.DBAPIError, sqlite3.Error, OSError) as error:
+        raise LedgerError(
+            f"The ledger at {where} cannot be opened: {reason_of(error)}. "
+            "Look whether the address is right, the server runs and the file is a ledger that may be written."
+        ) from error
     return engine
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (sa.exc.ArgumentError, ValueError) as error:
+        # The address itself is not repeated: it may hold a password.
+        raise LedgerError(
+            "The ledger's setting is no database address. Use sqlite:///FILE or postgresql://USER@HOST/DATABASE."
+        ) from error
+    parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise LedgerError(
+            f"The ledger cannot be kept in {parsed.get_backend_name()}. Use SQLite or PostgreSQL."
+        )
+    return parsed
+
+
+def _engine(parsed: URL) -> Engine:
+    # Parameters stay out of error messages: who complained is among them.
+    if parsed.get_backend_name() == "postgresql":
+        timeout = {} if "connect_timeout" in parsed.query else {"connect_timeout": 10}
+        return sa.create_engine(parsed, hide_parameters=True, connect_args=timeout)
+    database = parsed.database or ":memory:"
+    if database != ":memory:" and not database.startswith("file:"):
+        Path(database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(parsed, hide_parameters=True)
+    sa_event.listen(engine, "connect", _on_connect)
+    sa_event.listen(engine, "begin", _on_begin)
+    return engine
+
+
+def reason_of(error: Exception) -> str:
+    """The database's own words for *error*, on one line and without a full stop."""
+    words = getattr(error, "orig", None) or error
+    return " ".join(str(words).split()).rstrip(".")
 
 
 def _on_connect(connection: Any, _record: Any) -> None:
@@ -77,29 +110,59 @@ def _on_begin(connection: Connection) -> None:
 
 @contextlib.contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that writes: committed when the block ends well, undone whatever else happens.
+    """A transaction that writes, one at a time: committed when the block ends well, undone whatever else happens.
 
     Raises :class:`LedgerError` when the database refuses (full disk, locked for longer than 30 s, gone).
     """
     try:
         with engine.connect().execution_options(**{_WRITING: True}) as connection, connection.begin():
+            if connection.dialect.name == "postgresql":
+                # One writer at a time, as SQLite has it by itself: two that change one case, or take in one file,
+                # would each count without the other.
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITE_LOCK)))
             yield connection
-    except sa.exc.OperationalError as error:
-        raise LedgerError(f"The ledger could not be written, nothing was changed: {error.orig}.") from error
+    except (sa.exc.DBAPIError, sqlite3.Error) as error:
+        busy = "database is locked" in str(error)
+        why = (
+            "somebody else has been writing for 30 s; try again when they are done"
+            if busy
+            else reason_of(error)
+        )
+        raise LedgerError(f"The ledger could not be written, nothing was changed: {why}.") from error
 
 
 @contextlib.contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that reads one consistent state."""
     try:
-        with engine.connect() as connection, connection.begin():
-            yield connection
-    except sa.exc.OperationalError as error:
-        raise LedgerError(f"The ledger could not be read: {error.orig}.") from error
+        with engine.connect() as connection:
+            if connection.dialect.name == "postgresql":
+                # Its usual transactions see each statement's own moment.
+                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            with connection.begin():
+                yield connection
+    except (sa.exc.DBAPIError, sqlite3.Error) as error:
+        raise LedgerError(f"The ledger could not be read: {reason_of(error)}.") from error
+
+
+def insert(connection: Connection, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
+    """Insert *rows*, each with a value for every column of *table* in its order; for thousands at once.
+
+    The values go to the driver as they are, past the work that SQLAlchemy does on every one.
+    """
+    if not rows:
+        return
+    statement = str(sa.insert(table).compile(dialect=connection.dialect))
+    if connection.dialect.positional:
+        connection.exec_driver_sql(statement, [tuple(row) for row in rows])
+    else:
+        names = [column.name for column in table.columns]
+        connection.exec_driver_sql(statement, [dict(zip(names, row, strict=True)) for row in rows])
 
 
 def _migrate(engine: Engine) -> None:
-    found = _schema_of(engine)
+    with engine.connect() as connection, connection.begin():
+        found = _schema_in(connection)
     if found == SCHEMA:
         return
     if found is not None and found > SCHEMA:
@@ -119,12 +182,14 @@ def _migrate(engine: Engine) -> None:
             command.upgrade(config, SCHEMA)
 
 
-def _schema_of(engine: Engine) -> str | None:
-    with engine.connect() as connection, connection.begin():
-        return _schema_in(connection)
-
-
 def _schema_in(connection: Connection) -> str | None:
-    if not sa.inspect(connection).has_table("alembic_version"):
-        return None
-    return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+    inspector = sa.inspect(connection)
+    if inspector.has_table("alembic_version"):
+        return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+    # Somebody's GeoPackage or photo catalogue is not to be written into. (A database of PostgreSQL may well hold
+    # tables of an extension.)
+    if connection.dialect.name == "sqlite" and (others := inspector.get_table_names()):
+        raise LedgerError(
+            f"The file is a database, but no ledger: it holds {others[0]!r}. Name another file for the ledger."
+        )
+    return None

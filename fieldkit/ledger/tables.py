@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 metadata = MetaData(
@@ -42,6 +43,10 @@ event = Table(
     Column("previous", LargeBinary(32), nullable=False),
     Column("digest", LargeBinary(32), nullable=False),
 )
+
+#: True of every event but receipts; the index below is used only where a statement says it in these words.
+LATER = text("kind <> 'complaint_received'")
+Index("ix_event_later", event.c.kind, event.c.subject, sqlite_where=LATER, postgresql_where=LATER)
 
 # The last event of each device; data_* is the last one that is not about a record, so that writing a record does not
 # make the data look changed.
@@ -71,7 +76,7 @@ complaint = Table(
     metadata,
     Column("id", String(12), primary_key=True),
     Column("case_id", String(12), nullable=False, index=True),
-    Column("number", Text, nullable=False, index=True),
+    Column("number", Text, nullable=False),
     Column("source", Text, nullable=False),
     Column("channel", String(40), nullable=False),
     Column("received_at", BigInteger, nullable=False, index=True),
@@ -123,6 +128,7 @@ imported = Table(
     metadata,
     Column("complaint_id", String(12), primary_key=True),
     Column("content", LargeBinary(8), nullable=False),
+    sqlite_with_rowid=False,
 )
 
 #: What rebuild makes anew from the events.

@@ -73,7 +73,6 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_complaint_case_id"), "complaint", ["case_id"], unique=False)
     op.create_index(op.f("ix_complaint_cell"), "complaint", ["cell"], unique=False)
-    op.create_index(op.f("ix_complaint_number"), "complaint", ["number"], unique=False)
     op.create_index(op.f("ix_complaint_received_at"), "complaint", ["received_at"], unique=False)
     op.create_table(
         "event",
@@ -90,6 +89,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("origin", "sequence", name=op.f("pk_event")),
     )
     op.create_index(op.f("ix_event_subject"), "event", ["subject"], unique=False)
+    op.create_index(
+        "ix_event_later",
+        "event",
+        ["kind", "subject"],
+        unique=False,
+        sqlite_where=sa.text("kind <> 'complaint_received'"),
+        postgresql_where=sa.text("kind <> 'complaint_received'"),
+    )
     op.create_table(
         "head",
         sa.Column("origin", sa.String(length=32), nullable=False),
@@ -104,4 +111,5 @@ def upgrade() -> None:
         sa.Column("complaint_id", sa.String(length=12), nullable=False),
         sa.Column("content", sa.LargeBinary(length=8), nullable=False),
         sa.PrimaryKeyConstraint("complaint_id", name=op.f("pk_imported")),
+        sqlite_with_rowid=False,
     )
