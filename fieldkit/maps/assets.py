@@ -169,6 +169,9 @@ class _Links(HTMLParser):
             self._style = None
 
     def close(self) -> None:
+        # A style that is never closed reaches to the end of the page; the parser keeps that part to itself.
+        if self._style is not None:
+            self._style.append(self.rawdata)
         super().close()
         self.handle_endtag("style")
 

@@ -162,7 +162,7 @@
     },
     _radius: function (layer, i) {
       var sizes = layer.data.sizes;
-      if (!sizes) { return Math.max(2.5, Math.min(6, (this._map.getZoom() - 8) * 0.7)); }
+      if (!sizes) { return Math.max(layer.points.length > 40000 ? 1.6 : 2.5, Math.min(6, (this._map.getZoom() - 8) * 0.7)); }
       return 8 + 3.2 * Math.sqrt(Math.min(sizes[i], 400) / 4);
     },
     _draw_points: function (layer) {

@@ -165,6 +165,9 @@ def _write_geopackage(frame: gpd.GeoDataFrame, out: Path, title: Title) -> None:
     }
     plain: Any = _plain(frame)
     plain = plain.rename(columns={name: f"{name}_" for name in plain.columns if str(name).lower() == "fid"})
+    for name in plain.select_dtypes("datetimetz").columns:
+        # GeoPackage knows times in UTC only.
+        plain[name] = plain[name].dt.tz_convert("UTC")
     with replacing(out) as temporary:
         plain.to_file(temporary, driver="GPKG", engine="pyogrio", layer=out.stem, layer_metadata=said)
 
