@@ -149,7 +149,7 @@
         if (!this._seen(layer.boxes[i])) { continue; }
         var style = data.shape_style || data.classes[data.style ? data.style[i] : 0];
         this._trace(layer.shapes[i]);
-        layer.drawn += 1;
+        if (what === "fill") { layer.drawn += 1; }
         if (what === "fill" && style.fill) {
           c.globalAlpha = style.opacity; c.fillStyle = style.fill; c.fill("evenodd");
         }
