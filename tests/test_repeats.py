@@ -28,7 +28,7 @@ COLUMNS = [
     "lon",
     "lat",
 ]
-COLUMNS += ["geometry"]
+COLUMNS += ["complaint_ids", "geometry"]
 NORTH = math.degrees(1 / EARTH_RADIUS_M)
 
 
@@ -87,6 +87,11 @@ def test_a_place_carries_its_story():
     assert (row["geometry"].x, row["geometry"].y) == (105.83, 32.44)
     assert "complaints, not people" in result.attrs["sentence"]
     json.dumps(result.attrs)
+
+
+def test_a_place_names_its_complaints():
+    frame = north(0, 5000, 0, 5000, 0, address=["A", "B", "A", "B", "A"], complaint=list("vwxyz"))
+    assert rank_places(frame)["complaint_ids"].tolist() == ["v|x|z", "w|y"]
 
 
 def test_the_top_are_the_most_and_the_rest_is_counted():

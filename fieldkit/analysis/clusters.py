@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import geopandas as gpd
@@ -129,9 +128,7 @@ def _summarise(
         "lat": table["lat"].mean().to_numpy(),
         "complaint_ids": ["|".join(sorted(filter(None, some))) for some in ids],
     }
-    to_degrees = _back_to_degrees(distinct)
-    spots = [np.unique(some) for some in _split(groups, owner, count)]
-    outlines = [_outline(distinct[some], metres[some], to_degrees) for some in spots]
+    outlines = _outlines(groups, owner, distinct, metres)
     return gpd.GeoDataFrame(columns, geometry=outlines, crs="EPSG:4326")
 
 
@@ -149,22 +146,24 @@ def _count_addresses(groups: IntArray, addresses: pd.Series[Any], owner: IntArra
     return np.bincount(marks["group"], minlength=count)
 
 
-def _back_to_degrees(distinct: Any) -> Callable[[FloatArray], FloatArray]:
-    """The way back from the plane of :func:`~fieldkit.places.to_metres` for the points *distinct* (lon + i lat)."""
-    lon_0, lat_0 = (float(distinct.real.mean()), float(distinct.imag.mean())) if len(distinct) else (0.0, 0.0)
+def _outlines(groups: IntArray, owner: IntArray, distinct: Any, metres: FloatArray) -> Any:
+    """The point or outline of each group, back from the plane of :func:`~fieldkit.places.to_metres` to degrees."""
+    if not len(groups):
+        return []
+    spots = pd.DataFrame({"group": groups, "spot": owner}).drop_duplicates().sort_values(["group", "spot"])
+    group, spot = spots["group"].to_numpy(), spots["spot"].to_numpy()
+    hulls = shapely.convex_hull(shapely.multipoints(shapely.points(metres[spot]), indices=group))
+    lon_0, lat_0 = float(distinct.real.mean()), float(distinct.imag.mean())
 
     def to_degrees(xy: FloatArray) -> FloatArray:
         degrees = np.degrees(xy / EARTH_RADIUS_M)
         return np.column_stack([lon_0 + degrees[:, 0] / math.cos(math.radians(lat_0)), lat_0 + degrees[:, 1]])
 
-    return to_degrees
-
-
-def _outline(spots: Any, metres: FloatArray, to_degrees: Callable[[FloatArray], FloatArray]) -> Any:
-    if len(spots) == 1:
-        return shapely.Point(spots[0].real, spots[0].imag)
-    hull = shapely.MultiPoint(metres).convex_hull.buffer(MARGIN_M, quad_segs=4)
-    return shapely.transform(hull, to_degrees)
+    outlines = shapely.transform(shapely.buffer(hulls, MARGIN_M, quad_segs=4), to_degrees)
+    first = spot[np.searchsorted(group, np.arange(len(hulls)))]
+    single = np.bincount(group) == 1
+    outlines[single] = shapely.points(distinct.real[first[single]], distinct.imag[first[single]])
+    return outlines
 
 
 def _in_words(result: gpd.GeoDataFrame, parameters: dict[str, Any]) -> tuple[str, str]:

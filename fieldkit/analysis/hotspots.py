@@ -143,31 +143,28 @@ def find_hotspots(
     ``p_value``, ``q_value``, ``hot`` (q ≤ alpha and z > 0), ``name`` (of hot cells), ``district`` and the polygon
     in EPSG:4326. Raises :class:`AnalysisError` for too few complaints or cells and for options out of range.
     """
-    parameters: dict[str, Any] = {
-        "rings": whole_number("rings", rings, 1, 5),
-        "permutations": whole_number("permutations", permutations, 99, 9_999_999),
-        "permute": one_of("permute", permute, ("conditional", "total")),
-        "alpha": number_between("alpha", alpha, 0, 1),
-    }
+    parameters = _checked(rings, permutations, permute, alpha, seed)
     area, points, where = _lay_out(frame, resolution, study_area, parameters)
     counts = np.bincount(where, minlength=len(area.cells)).astype(float)
     z = z_scores(area, counts)
     p = p_values(area, counts, permutations=permutations, seed=seed, permute=permute)
     q = q_values(p)
     hot = (q <= alpha) & (z > 0)
-    columns = {
-        "cell": [h3.int_to_str(cell) for cell in area.cells.tolist()],
-        "complaints": counts.astype(np.int64),
-        "neighbours": area.degrees - 1,
-        "z_score": z,
-        "p_value": p,
-        "q_value": q,
-        "hot": hot,
-        "name": _name_hot_cells(area, points, where, hot),
-        "district": most_frequent(where, texts(points, "district"), len(area.cells)),
-    }
-    result = gpd.GeoDataFrame(columns, geometry=area.polygons(), crs="EPSG:4326")
-    result = result.sort_values(["z_score", "cell"], ascending=[False, True], ignore_index=True)
+    result = gpd.GeoDataFrame(
+        {
+            "cell": [h3.int_to_str(cell) for cell in area.cells.tolist()],
+            "complaints": counts.astype(np.int64),
+            "neighbours": area.degrees - 1,
+            "z_score": z,
+            "p_value": p,
+            "q_value": q,
+            "hot": hot,
+            "name": _name_hot_cells(area, points, where, hot),
+            "district": most_frequent(where, texts(points, "district"), len(area.cells)),
+        },
+        geometry=area.polygons(),
+        crs="EPSG:4326",
+    ).sort_values(["z_score", "cell"], ascending=[False, True], ignore_index=True)
     sentence, sentence_zh = _in_words(result, parameters)
     describe(
         result,
@@ -180,9 +177,19 @@ def find_hotspots(
         source=SOURCE,
         sentence=sentence,
         sentence_zh=sentence_zh,
-        warnings=warn_of_implausible_sources(points),
+        warnings=warn_of_implausible_sources(points) + _warn_of_lone_peaks(area, points, where, counts, hot),
     )
     return result
+
+
+def _checked(rings: Any, permutations: Any, permute: Any, alpha: Any, seed: Any) -> dict[str, Any]:
+    whole_number("seed", seed, 0, 2**63 - 1)
+    return {
+        "rings": whole_number("rings", rings, 1, 5),
+        "permutations": whole_number("permutations", permutations, 99, 9_999_999),
+        "permute": one_of("permute", permute, ("conditional", "total")),
+        "alpha": number_between("alpha", alpha, 0, 1),
+    }
 
 
 def _lay_out(
@@ -233,13 +240,18 @@ def _lay_out(
 
 
 def _name_hot_cells(area: StudyArea, points: pd.DataFrame, where: IntArray, hot: Any) -> list[str]:
-    """The names of the hot cells, '' for the others; an empty hot cell is named after its neighbourhood."""
+    """The names of the hot cells, '' for the others.
+
+    Gi* speaks of a neighbourhood: a cell that holds less than its share of the neighbourhood's complaints is named
+    after the whole of it, the others after their own.
+    """
     names = [""] * len(area.cells)
     chosen = np.flatnonzero(hot)
     if not chosen.size:
         return names
     counts = np.bincount(where, minlength=len(area.cells))
-    wanted = hot[area.rows] & ((area.rows == area.columns) | (counts[area.rows] == 0))
+    poor = counts * area.degrees < area.sums(counts.astype(float))
+    wanted = hot[area.rows] & ((area.rows == area.columns) | poor[area.rows])
     order = np.argsort(where, kind="stable")
     start = np.concatenate([[0], np.cumsum(counts)])
     pairs = zip(area.rows[wanted].tolist(), area.columns[wanted].tolist(), strict=True)
@@ -251,6 +263,28 @@ def _name_hot_cells(area: StudyArea, points: pd.DataFrame, where: IntArray, hot:
     for cell, name in zip(chosen.tolist(), name_groups(points.iloc[rows], groups, len(chosen)), strict=True):
         names[cell] = name
     return names
+
+
+def _warn_of_lone_peaks(
+    area: StudyArea, points: pd.DataFrame, where: IntArray, counts: FloatArray, hot: Any
+) -> list[str]:
+    """Cells beside a hot one that hold more than all their neighbours together and are not hot themselves."""
+    beside = np.zeros(len(area.cells), dtype=bool)
+    beside[area.rows[hot[area.columns]]] = True
+    lone = np.flatnonzero(beside & ~hot & (counts > area.sums(counts) - counts))
+    lone = lone[np.argsort(-counts[lone], kind="stable")][:3]
+    warnings = []
+    for cell in lone.tolist():
+        rows = where == cell
+        name = name_groups(points[rows].reset_index(drop=True), np.zeros(int(rows.sum()), dtype=np.int64), 1)[
+            0
+        ]
+        warnings.append(
+            f"{name} has {int(counts[cell]):,} complaints in one cell and is not hot, only what lies beside it: in "
+            "conditional permutation a cell's own count does not speak for it. Such lone places are what clusters "
+            "and repeats find; permute='total' counts them."
+        )
+    return warnings
 
 
 def _in_words(result: gpd.GeoDataFrame, parameters: dict[str, Any]) -> tuple[str, str]:

@@ -11,6 +11,7 @@ import pandas as pd
 from fieldkit.analysis import IntArray, texts
 
 _HOUSE_NUMBER = re.compile(r"^\s*\d[\w/-]*\s+(?=\S)")
+_NUMBER_BEHIND = re.compile(r"(?<=\S)\s+\d[\w/-]*\s*$")
 _CHINESE_STREET = re.compile(r"^.*?(?:大道|路|街|巷)")
 
 
@@ -47,12 +48,16 @@ def by_frequency(groups: IntArray, values: pd.Series[Any], count: int) -> list[s
 def street_of(address: str) -> str:
     """The street or the like in an address: without house number, without what follows the first comma.
 
-    >>> street_of("617 West 141 Street, 10031"), street_of("利州东路123号3栋")
-    ('West 141 Street', '利州东路')
+    >>> street_of("617 West 141 Street, 10031"), street_of("Station Road 11"), street_of("利州东路123号3栋")
+    ('West 141 Street', 'Station Road', '利州东路')
     """
     stem = re.split(r"[,，;；]", address, maxsplit=1)[0]
     chinese = _CHINESE_STREET.match(stem)
-    return chinese.group() if chinese else " ".join(_HOUSE_NUMBER.sub("", stem).split())
+    if chinese:
+        return chinese.group()
+    # A number at the end is the house's only where none stands in front: 374 N Avenue 51, Station Road 11.
+    without = _HOUSE_NUMBER.sub("", stem)
+    return " ".join((without if without != stem else _NUMBER_BEHIND.sub("", stem)).split())
 
 
 def point_in_words(lon: float, lat: float) -> str:

@@ -39,8 +39,9 @@ def rank_places(frame: gpd.GeoDataFrame, *, top: int = 20) -> gpd.GeoDataFrame:
 
     The result has ``name``, ``complaints``, ``cases`` (missing when the frame has no cases), ``months`` (calendar
     months with a complaint), ``first_at``, ``last_at``, ``channels`` (the most frequent first, joined by |),
-    ``category`` (the most frequent main one), ``lon``, ``lat`` and a point in EPSG:4326 (empty when no complaint of
-    the place has one). These are complaints, not people: one tireless caller cannot be told from many neighbours.
+    ``category`` (the most frequent main one), ``lon``, ``lat``, ``complaint_ids`` (by time of receipt, joined by |)
+    and a point in EPSG:4326 (empty when no complaint of the place has one). These are complaints, not people: one
+    tireless caller cannot be told from many neighbours.
     """
     top = whole_number("top", top, 1, 1_000_000)
     points = located(frame.assign(_row=np.arange(len(frame))))
@@ -56,8 +57,10 @@ def rank_places(frame: gpd.GeoDataFrame, *, top: int = 20) -> gpd.GeoDataFrame:
     ranked = repeated.sort_values(
         ["complaints", "months", "name", "lon", "lat"],
         ascending=[False, False, True, True, True],
-        ignore_index=True,
     ).head(top)
+    ids = _ids_of(rows, groups, ranked.index.to_numpy())
+    ranked = ranked.reset_index(drop=True)
+    ranked.insert(ranked.columns.get_loc("geometry"), "complaint_ids", ids)
     parameters = {
         "top": top,
         "same_place_m": SAME_PLACE_M,
@@ -159,6 +162,17 @@ def _summarise(rows: pd.DataFrame, groups: IntArray, names: pd.Series[Any], coun
     points = gpd.points_from_xy(lon, lat)
     points[np.isnan(lon)] = None
     return gpd.GeoDataFrame(columns, geometry=points, crs="EPSG:4326")
+
+
+def _ids_of(rows: pd.DataFrame, groups: IntArray, wanted: IntArray) -> list[str]:
+    """The complaints of each group in *wanted* by time of receipt, joined by |; '' when the frame has no ids."""
+    mine = np.isin(groups, wanted)
+    table = pd.DataFrame({"group": groups, "at": moments(rows), "id": texts(rows, "complaint")})[mine]
+    found: dict[int, list[str]] = {group: [] for group in wanted.tolist()}
+    table = table[table["id"] != ""].sort_values(["at", "id"])
+    for group, complaint in zip(table["group"].tolist(), table["id"].tolist(), strict=True):
+        found[group].append(complaint)
+    return ["|".join(found[group]) for group in wanted.tolist()]
 
 
 def _missing(count: int) -> Any:
