@@ -79,7 +79,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     ),
     "suspected_source": _headers(
         "suspectedsource suspectedpolluter polluter allegedsource noisesource sourceofpollution sourcename "
-        "respondent company facility facilityname 污染源名称 污染源 噪声源 被投诉对象 被投诉单位 被举报单位 "
+        "respondent company facility facilityname 污染源名称 污染源 噪声源 被投诉人 被举报人 被投诉对象 被投诉单位 被举报单位 "
         "被举报对象 投诉对象 举报对象 涉及单位 涉事单位 涉事企业 污染单位 企业名称 单位名称 疑似污染源"
     ),
     "lon": _headers("lon lng long longitude lonwgs84 xlon 经度 东经 x xcoord"),
@@ -118,8 +118,15 @@ OWN_PREFIX = "fieldkit_"
 # Who a header speaks of: such a column goes to the complainant or nowhere, never into the complaint.
 _PERSON_WORDS = _headers(
     "complainant caller reporter reporting informant petitioner requester requestor applicant submitter "
-    "customer citizen 投诉人 举报人 来电人 来访人 信访人 反映人 申请人 诉求人 报案人 当事人 市民 群众"
+    "customer 投诉人 举报人 来电人 来访人 信访人 反映人 申请人 诉求人 报案人 当事人"
 )
+# Parts that make a header personal whoever it speaks of; the accused's telephone is no more to be shown.
+_PRIVATE = {
+    "identity_number": ("身份证", "idcard"),
+    "email": ("email", "邮箱"),
+    "phone": ("phone", "电话", "手机"),
+    "name": ("姓名",),
+}
 # The part of a person's header that tells which field it is, the most telling first.
 _PERSON_PARTS = {
     "identity_number": ("身份证", "证件", "identity", "idcard", "idnumber"),
@@ -143,11 +150,14 @@ def person_field(header: str) -> str | None:
     for field, names in PERSON_FIELDS.items():
         if plain in names:
             return field
-    if not any(word in plain for word in _PERSON_WORDS):
-        return None
-    # A time, a channel or a count of citizens' calls is not about one person.
+    # A time of a call or a channel is not about a person.
     if any(plain in names for names in FIELDS.values()):
         return None
+    private = next((field for field, parts in _PRIVATE.items() if any(part in plain for part in parts)), None)
+    if "被投诉" in plain or "被举报" in plain:
+        return "" if private else None
+    if not any(word in plain for word in _PERSON_WORDS):
+        return private
     for field, parts in _PERSON_PARTS.items():
         if any(part in plain for part in parts):
             return field
@@ -189,8 +199,10 @@ def _offers(headers: Iterable[str]) -> Iterable[tuple[tuple[int, int, int], str,
         plain = plain_header(header)
         for field, names in FIELDS.items():
             if plain in names:
-                yield (0, names.index(plain), fields.index(field)), field, header
+                # "日期, 时间": the date is found first, and only then the time of day that completes it.
+                later = field in ("received_time", "received_hour")
+                yield (1 if later else 0, names.index(plain), fields.index(field)), field, header
                 continue
             inside = [n for n in names if len(n) >= 2 and not n.isascii() and n in plain]
             if inside and len(plain) <= 16:
-                yield (1, -max(map(len, inside)), fields.index(field)), field, header
+                yield (2, -max(map(len, inside)), fields.index(field)), field, header

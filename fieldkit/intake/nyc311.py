@@ -298,14 +298,11 @@ class Hexagons:
             )
         self.name = str(outer.get(FILE_COLUMN) or path.name)
         self._year = _year_in(str(outer.get("period", "")) + " " + self.name, instructions)
-        cell = str(first[0])
-        if not h3.is_valid_cell(cell):
-            raise IntakeError(f"{path.name} names {cell[:20]!r}, which is no H3 cell.")
+        cells = (e[0] for e in self._file.elements() if isinstance(e, list) and e and isinstance(e[0], str))
+        cell = next(filter(h3.is_valid_cell, cells), None)
         # The farthest corner of an average cell.
-        self.accuracy_m: float | None = round(
-            math.ceil(h3.average_hexagon_edge_length(h3.get_resolution(cell), unit="m"))
-        )
-
+        edge = h3.average_hexagon_edge_length(h3.get_resolution(cell), unit="m") if cell else None
+        self.accuracy_m: float | None = math.ceil(edge) if edge else None
         #: Entries, not rows: what is counted while reading.
         self.total: int | None = sum(e[1] for e in self._file.elements() if not self._fault(e))
 

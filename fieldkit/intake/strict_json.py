@@ -167,7 +167,7 @@ class _Buffer:
                     raise
                 continue
             # A number at the edge of the window may go on behind it.
-            if end == len(self._data) and self._more():
+            if self._data[end : end + 1] in ("", ".", "e", "E") and self._more():
                 continue
             self._at = end
             return value

@@ -77,7 +77,8 @@ _CATEGORY_SYNONYMS = {
     "waste.hazardous": "危险废物 危废 医疗废物 hazardous waste|hazardous materials|asbestos|medical waste",
     "waste.domestic": (
         "生活垃圾 household waste|domestic waste|garbage in yard|garbage in alley|overflowing carts|"
-        "dumpster not being emptied|illegal dumping|illegal dumping pickup|fly tipping|dumpster complaint|dirty condition"
+        "dumpster not being emptied|illegal dumping|illegal dumping pickup|fly tipping|dumpster complaint|"
+        "dirty condition"
     ),
     "waste.construction": "建筑垃圾 渣土 construction waste|construction debris",
     "rad.em": "电磁辐射 基站 基站辐射 electromagnetic|electromagnetic radiation|base station",
