@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fieldkit.casework import Link, link_complaints, receive_complaints
 from fieldkit.complaints import Entry
 from fieldkit.demo.city import DemoComplaint, make_complaints, previous_year
+from fieldkit.demo.figures import periods
 from fieldkit.demo.layers import write_workspace_layers
 from fieldkit.errors import SettingsError
 from fieldkit.records import run_records
@@ -17,17 +18,18 @@ from fieldkit.settings import FILE_NAME
 from fieldkit.vocabulary import CHANNEL_GROUPS, channels, label, main_categories
 from fieldkit.workspace import Workspace, init_workspace, open_workspace
 
-if TYPE_CHECKING:
-    import geopandas as gpd
-
 #: The period of the report that the demonstration is modelled on; the end is not included.
 PERIOD = (date(2017, 1, 1), date(2017, 12, 1))
 _TITLE = "广元市环境投诉（演示） · Guangyuan environmental complaints (demonstration)"
-_SEED = 2017
 
 
 def make_demo(
-    folder: str | Path, *, scale: int = 1, records: int = 12, say: Callable[[str], None] = print, progress: bool = True
+    folder: str | Path,
+    *,
+    scale: int = 1,
+    records: int = 12,
+    say: Callable[[str], None] = print,
+    progress: bool = True,
 ) -> Workspace:
     """Make (or go on with) the demonstration workspace in *folder*, with maps and *records* records.
 
@@ -51,7 +53,9 @@ def make_demo(
     say(f"Ledger     {ws.settings.ledger}")
     for path in maps:
         say(f"Map        {path}")
-    say(f"Records    {ws.settings.records}  ({len(result.outcomes) - len(failed)} cases, each .ipynb, .html and .pdf)")
+    say(
+        f"Records    {ws.settings.records}  ({len(result.outcomes) - len(failed)} cases, each .ipynb, .html and .pdf)"
+    )
     say("Dashboard  fieldkit serve   or   voila dashboards/symposium.ipynb")
     return ws
 
@@ -62,30 +66,43 @@ def _workspace(folder: Path) -> Workspace:
     else:
         ws = open_workspace(folder)
         if ws.settings.title != _TITLE:
-            raise SettingsError(f"{folder} is a workspace, but not the demonstration's. Give another with --folder.")
+            raise SettingsError(
+                f"{folder} is a workspace, but not the demonstration's. Give another with --folder."
+            )
     write_workspace_layers(ws.settings.layers)
     return ws
 
 
 def _fill(ws: Workspace, scale: int, say: Callable[[str], None], progress: bool) -> None:
-    made = (*_counted(previous_year(scale=scale)), *_counted(make_complaints(seed=_SEED, scale=scale)))
-    result = receive_complaints(ws, _entries(made), title="complaints", total=len(made), progress=progress)
+    repeats: list[DemoComplaint] = []
+    total = scale * sum(span.total for year in (2016, 2017) for span in periods(year))
+    entries = _entries(chain(previous_year(scale=scale), make_complaints(scale=scale)), repeats)
+    result = receive_complaints(ws, entries, title="complaints", total=total, progress=progress)
     if result.added:
-        links = [Link(m.complaint.number, m.of, m.relation, m.cause, m.complaint.received_at) for m in made if m.of]
-        link_complaints(ws, links)
+        _link(ws, repeats)
     say(
         f"     {result.added:,} complaints of 2016 and 2017 taken in, {result.known:,} were there already; "
-        f"{result.located:,} placed by name ({result.needs_confirming:,} to confirm), {result.without_place:,} without a place"
+        f"{result.located:,} placed by name ({result.needs_confirming:,} to confirm), "
+        f"{result.without_place:,} without a place"
     )
 
 
-def _counted(complaints: Iterable[DemoComplaint]) -> list[DemoComplaint]:
-    return list(complaints)
-
-
-def _entries(made: Iterable[DemoComplaint]) -> Iterator[Entry]:
+def _entries(made: Iterable[DemoComplaint], repeats: list[DemoComplaint]) -> Iterator[Entry]:
     for row, demo in enumerate(made, start=1):
+        if demo.of is not None:
+            repeats.append(demo)
         yield Entry(row, demo.complaint, demo.person, (), {})
+
+
+def _link(ws: Workspace, repeats: Iterable[DemoComplaint]) -> None:
+    named = ws.complaints(columns=("complaint", "number"))
+    ids = dict(zip(named["number"], named["complaint"], strict=True))
+    links = [
+        Link(ids[demo.complaint.number], ids[demo.of], demo.relation, demo.cause, demo.complaint.received_at)
+        for demo in repeats
+        if demo.of is not None
+    ]
+    link_complaints(ws, links)
 
 
 def summary(ws: Workspace) -> list[str]:
@@ -98,11 +115,13 @@ def summary(ws: Workspace) -> list[str]:
     lines = [
         f"{total:,} complaints from {PERIOD[0]:%d %B %Y} to the end of November",
         "by channel: " + ", ".join(f"{label(g)} {by_group[g]:,}" for g in CHANNEL_GROUPS if g in by_group),
-        "by category: " + ", ".join(f"{label(c)} {by_category[c]:,}" for c in main_categories() if by_category.get(c, 0)),
+        "by category: "
+        + ", ".join(f"{label(c)} {by_category[c]:,}" for c in main_categories() if by_category.get(c, 0)),
     ]
     if categorised != total:
         lines.append(
-            f"The categories add up to {categorised:,} of {total:,}: {total - categorised:,} complaints carry no category."
+            f"The categories add up to {categorised:,} of {total:,}: "
+            f"{total - categorised:,} complaints carry no category."
         )
     return lines
 
