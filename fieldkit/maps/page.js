@@ -221,7 +221,7 @@
         var pair = data.labels.text[i];
         var lines = pair.zh === pair.en || language !== "both" ? [say(pair)] : [pair.zh, pair.en];
         lines = lines.filter(Boolean).map(function (line) {
-          return line.length > 24 ? line.slice(0, 23) + "…" : line;
+          return line.length > 32 ? line.slice(0, 31) + "…" : line;
         });
         if (!lines.length) { return; }
         var at = L.CRS.EPSG3857.latLngToPoint(L.latLng(data.labels.at[2 * i + 1], data.labels.at[2 * i]), 0);
