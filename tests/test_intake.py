@@ -205,7 +205,10 @@ def test_coordinates_in_china_must_be_said_to_be_in_a_system(tmp_path: Path) -> 
         list(reading)
     assert read(path, crs="ask", mapping={"crs": "bd09"}).crs == "bd09"
     assert read(path, crs="wgs84", mapping={"crs": "bd09"}).crs == "wgs84"
+    assert read(path, crs="ask", default_crs="gcj02").crs == "gcj02"
+    assert read(path, crs="ask", default_crs="gcj02", mapping={"crs": "bd09"}).crs == "bd09"
     outside = table(tmp_path, ["received", "lon", "lat"], ["2017-07-03", "-73.9", "40.7"])
+    assert read(outside, crs="ask", default_crs="gcj02").crs == "wgs84"
     assert read(outside, crs="ask").crs == "wgs84"
 
 

@@ -55,7 +55,9 @@ def test_a_workbook_with_a_title_and_blank_rows_is_read(tmp_path: Path) -> None:
     assert [e.row for e in found] == [4, 5, 7, 8]
     assert reading.total == 4
     first, second, third = (e.complaint for e in found[:3])
-    assert first and second and third
+    assert first is not None
+    assert second is not None
+    assert third is not None
     assert (first.number, first.received_at.hour, first.precision, first.channel) == (
         "1",
         22,

@@ -73,7 +73,8 @@ def test_points_and_other_geometries_are_read(tmp_path: Path) -> None:
         [],
     ]
     first, second = found[0].complaint, found[1].complaint
-    assert first and second
+    assert first is not None
+    assert second is not None
     assert (first.text, first.categories, first.details) == ("{{7*7}}", ("noise",), {})
     assert found[0].person is not None
     assert found[0].person.phone == "1380"

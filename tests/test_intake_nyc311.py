@@ -14,6 +14,8 @@ from fieldkit.errors import IntakeError
 from fieldkit.intake.nyc311 import Nyc311Reader, classify
 from fieldkit.intake.tables import TableReading
 
+# ruff: noqa: E501
+
 PORTAL = """Unique Key,Created Date,Closed Date,Complaint Type,Descriptor,Incident Address,Borough,Community Board,Open Data Channel Type,Latitude,Longitude
 1,05/01/2022 12:00:03 AM,05/01/2022 12:07:46 AM,Noise - Residential,Loud Music/Party,1 A ST,BRONX,04 BRONX,ONLINE,40.83,-73.92
 2,05/01/2022 11:00:03 PM,,Noise,Noise: Construction Equipment (NC1),2 A ST,BRONX,04 BRONX,PHONE,40.83,-73.92
@@ -62,7 +64,9 @@ def test_the_portals_layout(tmp_path: Path) -> None:
     reading = read(write(tmp_path, PORTAL, "x.csv"))
     found = [e.complaint for e in reading]
     first, second, third = found
-    assert first and second and third
+    assert first is not None
+    assert second is not None
+    assert third is not None
     assert first.received_at.isoformat() == "2022-05-01T00:00:03-04:00"
     assert (first.source, first.number, first.channel) == ("nyc311", "1", "web")
     assert (first.categories, first.reported_type, first.district) == (

@@ -66,7 +66,8 @@ def test_times_are_understood(value: object, moment: datetime, precision: str) -
     "value",
     [
         "", "soon", "0", "1.5", "2017-02-30", "2017-13-01", "25:00", "05/01/2022", "13/13/2022", "2017-07-03 25:00",
-        "13:00 PM", "{{7*7}}", "=1+1", "1e400", "2017-07-03 13:00 PM", "年月日", None, True, 3.5, 7, "1/5/17", "９９９９９",
+        "13:00 PM", "{{7*7}}", "=1+1", "1e400", "2017-07-03 13:00 PM", "年月日", None, True,
+        3.5, 7, "1/5/17", "９９９９９",
     ],
 )  # fmt: skip
 def test_what_is_no_time_raises(value: object) -> None:

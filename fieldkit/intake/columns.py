@@ -79,8 +79,9 @@ FIELDS: dict[str, tuple[str, ...]] = {
     ),
     "suspected_source": _headers(
         "suspectedsource suspectedpolluter polluter allegedsource noisesource sourceofpollution sourcename "
-        "respondent company facility facilityname 污染源名称 污染源 噪声源 被投诉人 被举报人 被投诉对象 被投诉单位 被举报单位 "
-        "被举报对象 投诉对象 举报对象 涉及单位 涉事单位 涉事企业 污染单位 企业名称 单位名称 疑似污染源"
+        "respondent company facility facilityname 污染源名称 污染源 噪声源 被投诉人 被举报人 被投诉对象 "
+        "被投诉单位 被举报单位 被举报对象 "
+        "投诉对象 举报对象 涉及单位 涉事单位 涉事企业 污染单位 企业名称 单位名称 疑似污染源"
     ),
     "lon": _headers("lon lng long longitude lonwgs84 xlon 经度 东经 x xcoord"),
     "lat": _headers("lat latitude latwgs84 ylat 纬度 北纬 y ycoord"),
@@ -117,7 +118,7 @@ OWN_PREFIX = "fieldkit_"
 
 # Who a header speaks of: such a column goes to the complainant or nowhere, never into the complaint.
 _PERSON_WORDS = _headers(
-    "complainant caller reporter reporting informant petitioner requester requestor applicant submitter "
+    "complainant caller reporter informant petitioner requester requestor applicant submitter "
     "customer 投诉人 举报人 来电人 来访人 信访人 反映人 申请人 诉求人 报案人 当事人"
 )
 # Parts that make a header personal whoever it speaks of; the accused's telephone is no more to be shown.

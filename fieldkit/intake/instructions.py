@@ -36,7 +36,7 @@ class Instructions:
 
     *columns* is field -> column; *categories* and *channels* are the file's word -> code, words as
     :func:`~fieldkit.intake.terms.plain_term` writes them; *defaults* field -> value; *keep* names columns to keep
-    in the complaint's details; *crs* may be ``ask``.
+    in the complaint's details; *crs* may be ``ask``; *default_crs* is for files in China that do not say theirs.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -47,6 +47,7 @@ class Instructions:
     source: str = ""
     time_zone: str = "Asia/Shanghai"
     crs: str = ""
+    default_crs: str = "ask"
     time_format: tuple[str, ...] = ()
     encoding: str = ""
     sheet: str = ""
@@ -61,8 +62,8 @@ def read_instructions(options: Mapping[str, Any]) -> Instructions:
     """Put together a reader's *options*: ``mapping`` (a dict, a TOML file or None) and the options beside it.
 
     ``time_zone`` in the options is the workspace's and gives way to the mapping's; ``source``, ``sheet``,
-    ``encoding``, ``time_format`` and a ``crs`` other than ``ask`` given as options win over the mapping's. Raises
-    :class:`IntakeError` naming what is wrong.
+    ``encoding``, ``time_format`` and a ``crs`` other than ``ask`` given as options win over the mapping's;
+    ``default_crs`` comes last, after what the file itself says. Raises :class:`IntakeError` naming what is wrong.
     """
     said = _read_mapping(options.get("mapping"))
     if options.get("time_zone") and "time_zone" not in said:
@@ -70,10 +71,11 @@ def read_instructions(options: Mapping[str, Any]) -> Instructions:
     for key in ("source", "sheet", "encoding", "time_format"):
         if options.get(key):
             said[key] = options[key]
+    default_crs = str(options.get("default_crs") or "ask")
     crs = options.get("crs")
     if crs and (crs != "ask" or not said.get("crs")):
         said["crs"] = crs
-    return _checked(said)
+    return replace(_checked(said), default_crs=default_crs)
 
 
 def _read_mapping(mapping: object) -> dict[str, Any]:

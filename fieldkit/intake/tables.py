@@ -241,7 +241,8 @@ class TableReading:
         if said or self.source.crs:
             return said or self.source.crs, True
         if any(in_china(lon, lat) for lon, lat in points):
-            return "ask", False
+            default = self.instructions.default_crs
+            return default, default != "ask"
         return "wgs84", False
 
 
