@@ -1,8 +1,8 @@
 """The 2017 demonstration city: 692 invented complaints with the figures of a real report, in real Guangyuan."""
 
-from fieldkit.demo.city import SOURCE, DemoComplaint, make_complaints
+from fieldkit.demo.city import SOURCE, DemoComplaint, make_complaints, previous_year
 from fieldkit.demo.figures import expected_counts
-from fieldkit.demo.geography import areas_path, gazetteer_path, write_workspace_layers
+from fieldkit.demo.layers import areas_path, gazetteer_path, write_workspace_layers
 from fieldkit.demo.matters import STORIES
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "expected_counts",
     "gazetteer_path",
     "make_complaints",
+    "previous_year",
     "write_workspace_layers",
 ]

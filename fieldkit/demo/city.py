@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fieldkit.complaints import Complaint, Person
 from fieldkit.demo.figures import Period, office_is_open, periods
@@ -14,7 +14,7 @@ from fieldkit.demo.geography import Site, Sites, vague_site
 from fieldkit.demo.matters import TIME_ZONE, Matter, Memory, Told, draw_relation, told
 from fieldkit.demo.people import People
 from fieldkit.demo.seasons import Weather, exam_season, spread
-from fieldkit.demo.texts import Kind, Pair, Pattern, Repeat, Writer, address_pair, draw_source, kinds
+from fieldkit.demo.texts import Kind, Pattern, Repeat, Source, Writer, address_pair, draw_source, kinds
 from fieldkit.errors import FieldkitError
 from fieldkit.places import Place
 
@@ -26,7 +26,14 @@ SOURCE = "Guangyuan (demonstration)"
 WITHOUT_COORDINATES = 0.08
 WITHOUT_PLACE = 0.033
 
-_AT_ONCE = {"phone_12369": 0.66, "phone_12345": 0.4, "phone_other": 0.5, "wechat": 0.7, "web": 0.4, "local_forum": 0.4}
+_AT_ONCE = {
+    "phone_12369": 0.66,
+    "phone_12345": 0.4,
+    "phone_other": 0.5,
+    "wechat": 0.7,
+    "web": 0.4,
+    "local_forum": 0.4,
+}
 _HOURS = {
     "phone": ((8, 9, 10, 11, 14, 15, 16, 17, 19, 20), (14, 17, 14, 9, 9, 11, 11, 8, 4, 3)),
     "online": ((8, 10, 12, 13, 16, 19, 20, 21, 22, 23), (5, 9, 10, 9, 8, 10, 14, 15, 12, 8)),
@@ -42,14 +49,14 @@ class DemoComplaint(NamedTuple):
 
     *relation*, *cause* and *of* say for a repeat how it relates to its matter (``duplicate``, ``follow_up``,
     ``recurrence``), why a recurrence came (``late``, ``incomplete_rectification``, ``new_event``, ``dissatisfied``),
-    and the number of the matter's first complaint; all are None for a first complaint. *story* is one of
-    :data:`~fieldkit.demo.STORIES`, or empty.
+    and the number of the matter's first complaint; for a first complaint they are empty and *of* is None. *story* is
+    one of :data:`~fieldkit.demo.STORIES`, or empty.
     """
 
     complaint: Complaint
     person: Person
-    relation: str | None = None
-    cause: str | None = None
+    relation: str = ""
+    cause: str = ""
     of: str | None = None
     story: str = ""
 
@@ -68,6 +75,11 @@ def make_complaints(seed: int = 2017, scale: int = 1, year: int = 2017) -> Itera
     return _make(seed, scale, year, spans)
 
 
+def previous_year(seed: int = 2017, scale: int = 1) -> Iterator[DemoComplaint]:
+    """Yield the complaints of 2016, invented for comparison with the year after, as :func:`make_complaints` does."""
+    return make_complaints(seed, scale, 2016)
+
+
 def _make(seed: int, scale: int, year: int, spans: tuple[Period, ...]) -> Iterator[DemoComplaint]:
     width = max(4, len(str(scale * sum(span.total for span in spans))))
     count = 0
@@ -81,20 +93,25 @@ def _make(seed: int, scale: int, year: int, spans: tuple[Period, ...]) -> Iterat
 class _Draft:
     """A complaint that waits for its number, and the matter it opens or repeats."""
 
-    __slots__ = ("matter", "opens", "parts", "result", "said")
+    __slots__ = ("matter", "opens", "result")
 
-    def __init__(self, result: DemoComplaint, matter: Matter, opens: Memory | None, said: bool) -> None:
-        self.result, self.matter, self.opens, self.said = result, matter, opens, said
+    def __init__(self, result: DemoComplaint, matter: Matter, opens: Memory | None) -> None:
+        self.result, self.matter, self.opens = result, matter, opens
 
     def finish(self, number: str) -> DemoComplaint:
         """Give the complaint its *number*, and let the city remember the matter."""
         complaint, person, relation, cause, _, story = self.result
-        if relation is None:
+        if not relation:
             self.matter.number = number
             if self.opens is not None:
                 self.opens.remember(self.matter)
         return DemoComplaint(
-            replace(complaint, number=number), person, relation, cause, self.matter.number if relation else None, story
+            replace(complaint, number=number),
+            person,
+            relation,
+            cause,
+            self.matter.number if relation else None,
+            story,
         )
 
 
@@ -135,7 +152,9 @@ class _City:
             channels[one.channel] -= 1
             categories[one.code.partition(".")[0]] -= 1
         self._channels = _Channels(rng, channels)
-        groups = [([kind for kind in kinds() if kind.main == code], count) for code, count in categories.items()]
+        groups = [
+            ([kind for kind in kinds() if kind.main == code], count) for code, count in categories.items()
+        ]
         self._plan = spread(rng, groups, self._days, self._weather)
         used = {kind.places for kind in kinds()}
         self._sites = {profile: Sites(profile) for profile in sorted(used)}
@@ -167,7 +186,7 @@ class _City:
         matter = memory.recall(day) if memory else None
         if matter is None:
             matter = self._new_matter(kind, day)
-            relation = cause = repeat = None
+            relation, cause, repeat = "", "", None
             person = matter.person
         else:
             relation, cause = draw_relation(rng, (day - matter.last_on).days)
@@ -179,7 +198,9 @@ class _City:
         other_name, place = self._locate(matter.site)
         address = address_pair(matter.site, other_name)
         exam = kind.family == "night" and exam_season(day)
-        zh, en = self._writer.write(kind, pattern, channel, address, matter.source, day, exam=exam, repeat=repeat)
+        zh, en = self._writer.write(
+            kind, pattern, channel, address, matter.source, day, exam=exam, repeat=repeat
+        )
         complaint = Complaint(
             received_at=received_at,
             source=SOURCE,
@@ -193,12 +214,12 @@ class _City:
             address=address[0],
             district=matter.site.district,
             community=matter.site.community if place else "",
-            suspected_source=matter.source[0].replace("“", "").replace("”", ""),
+            suspected_source=matter.source.zh.replace("“", "").replace("”", ""),
             place=place,
         )
         story = "summer_nights" if _is_summer_night(kind, complaint) else ""
         result = DemoComplaint(complaint, person, relation, cause, None, story)
-        return _Draft(result, matter, memory if relation is None else None, said=False)
+        return _Draft(result, matter, None if relation else memory)
 
     def _new_matter(self, kind: Kind, day: date) -> Matter:
         rng = self._rng
@@ -208,7 +229,7 @@ class _City:
             site = self._sites[kind.places].draw(rng)
         return Matter(kind, site, draw_source(rng, kind), self._people.anonymous_or_new(), "", day, day)
 
-    def _who_repeats(self, matter: Matter, relation: str, cause: str | None) -> Person:
+    def _who_repeats(self, matter: Matter, relation: str, cause: str) -> Person:
         chance = {"duplicate": 0.15, "follow_up": 1.0}.get(relation, 1.0 if cause == "dissatisfied" else 0.6)
         return matter.person if self._rng.random() < chance else self._people.anonymous_or_new()
 
@@ -291,17 +312,17 @@ class _City:
         if matter is None:
             kind = next(kind for kind in kinds() if kind.main == "noise")
             site = Site(one.address, one.address, "", "利州区", one.community, *one.point)
-            matter = Matter(kind, site, (one.source, ""), Person(), "", one.at.date(), one.at.date())
+            matter = Matter(kind, site, Source(one.source, ""), Person(), "", one.at.date(), one.at.date())
             self._stories[one.story] = matter
         person = Person()
         if one.person:
             person = self._tellers.setdefault((one.story, one.person), self._people.new())
         result = DemoComplaint(complaint, person, one.relation, one.cause, None, one.story)
-        return _Draft(result, matter, None, said=True)
+        return _Draft(result, matter, None)
 
 
 def _is_summer_night(kind: Kind, complaint: Complaint) -> bool:
-    happened: Any = complaint.occurred_at
+    happened = complaint.occurred_at
     if not kind.summer_nights or happened is None or complaint.district != "利州区":
         return False
     return 6 <= happened.month <= 9 and (happened.hour >= 21 or happened.hour < 2)

@@ -53,7 +53,9 @@ def periods(year: int) -> tuple[Period, ...]:
     found = tuple(Period(**row) for row in rows if row["year"] == year)
     if not found:
         known = ", ".join(sorted({str(row["year"]) for row in rows}))
-        raise FieldkitError(f"The demonstration city has no complaints for {year!r}. It has them for {known}.")
+        raise FieldkitError(
+            f"The demonstration city has no complaints for {year!r}. It has them for {known}."
+        )
     return found
 
 

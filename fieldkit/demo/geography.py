@@ -1,4 +1,4 @@
-"""Where things are in the demonstration city: the gazetteer, the district outlines, and sites made from them."""
+"""Where things are in the demonstration city: the gazetteer's places, and sites made from them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from bisect import bisect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from itertools import accumulate
-from pathlib import Path
 from random import Random
 from zlib import crc32
 
-from fieldkit import files
 from fieldkit.demo.figures import load
+from fieldkit.demo.layers import gazetteer_path
 
 #: The districts in the order in which ``figures.toml`` gives their shares.
 DISTRICTS = ("利州区", "昭化区", "朝天区", "旺苍县", "青川县", "剑阁县", "苍溪县")
@@ -61,27 +59,6 @@ class Site:
     lat: float
 
 
-def gazetteer_path() -> Path:
-    """The gazetteer ``places.csv``: name, alias (separated by ``|``), kind, district, community, lon, lat, accuracy_m.
-
-    WGS-84; positions are approximate. The last alias of every place is its English name.
-    """
-    return Path(str(resources.files(__package__).joinpath("places.csv")))
-
-
-def areas_path() -> Path:
-    """The outlines ``areas.geojson`` of the seven districts in WGS-84, schematic and drawn for this kit."""
-    return Path(str(resources.files(__package__).joinpath("areas.geojson")))
-
-
-def write_workspace_layers(folder: Path) -> tuple[Path, Path]:
-    """Copy the outlines and the gazetteer into *folder*, a workspace's layers folder, and return both new paths."""
-    copies = folder / "areas.geojson", folder / "places.csv"
-    for source, copy in zip((areas_path(), gazetteer_path()), copies, strict=True):
-        files.write_bytes(copy, source.read_bytes())
-    return copies
-
-
 @cache
 def gazetteer() -> tuple[Known, ...]:
     """All rows of the gazetteer, in the file's order."""
@@ -93,7 +70,15 @@ def _known(row: dict[str, str]) -> Known:
     *aliases, name_en = row["alias"].split("|")
     lon, lat, accuracy_m = (float(row[key]) for key in ("lon", "lat", "accuracy_m"))
     return Known(
-        row["name"], tuple(aliases), name_en, row["kind"], row["district"], row["community"], lon, lat, accuracy_m
+        row["name"],
+        tuple(aliases),
+        name_en,
+        row["kind"],
+        row["district"],
+        row["community"],
+        lon,
+        lat,
+        accuracy_m,
     )
 
 
@@ -111,6 +96,7 @@ class Sites:
 
     def __init__(self, profile: str) -> None:
         settings = load("figures.toml")["places"][profile]
+        self._inside = settings.get("inside", False)
         self._places = [
             known for known in gazetteer() if known.kind in settings["kinds"] and known.name not in RESERVED
         ]
@@ -133,6 +119,8 @@ class Sites:
     def draw(self, rng: Random) -> Site:
         """A site at one of the profile's places."""
         known = self._places[bisect(self._bounds, rng.random() * self._bounds[-1])]
+        if self._inside:
+            return _in_community(known, rng, inside=True)
         return _ADDRESSES[known.kind](known, rng)
 
 
@@ -170,17 +158,23 @@ def _spread(text: str) -> float:
 def _on_street(known: Known, rng: Random) -> Site:
     # Squared, so that the low numbers of a street, where it is busiest, come more often.
     number = 1 + int(rng.random() ** 1.6 * 160)
-    zh, en = rng.choice((("号附近", "near"), ("号旁边", "beside"), ("号楼下", "below")))
+    zh, en = rng.choice((("号附近", "near"), ("号旁边", "beside"), ("号对面", "opposite")))
     side = 1.0 if number % 2 else -1.0
     return _site(known, f"{number}{zh}", f"{en} No. {number}, {known.name_en}", number / 80 - 1, side * 0.5)
 
 
-def _in_community(known: Known, rng: Random) -> Site:
+def _in_community(known: Known, rng: Random, inside: bool = False) -> Site:
     building = 1 + int(rng.random() ** 1.5 * 18)
-    zh, en = rng.choice((("号楼下", "below"), ("号楼旁", "beside"), ("号楼一侧", "on the side of")))
+    zh, en = rng.choice((("号楼附近", "near"), ("号楼旁", "beside"), ("号楼后面", "behind")))
     key = f"{known.name}{building}"
+    if inside:
+        zh, en = "号楼", "at"
     return _site(
-        known, f"{building}{zh}", f"{en} Building {building}, {known.name_en}", _spread(key), _spread(key[::-1])
+        known,
+        f"{building}{zh}",
+        f"{en} Building {building}, {known.name_en}",
+        _spread(key),
+        _spread(key[::-1]),
     )
 
 
@@ -189,7 +183,11 @@ def _in_lane(known: Known, rng: Random) -> Site:
     number = 1 + int(rng.random() ** 1.5 * 60)
     where = _spread(known.name + lane)
     return _site(
-        known, f"{lane}{number}号附近", f"near No. {number}, {lane_en}, {known.name_en}", where, number / 30 - 1
+        known,
+        f"{lane}{number}号附近",
+        f"near No. {number}, {lane_en}, {known.name_en}",
+        where,
+        number / 30 - 1,
     )
 
 

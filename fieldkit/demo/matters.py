@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from fieldkit.complaints import Person
 from fieldkit.demo.figures import load
 from fieldkit.demo.geography import Site
-from fieldkit.demo.texts import Kind, Pair
+from fieldkit.demo.texts import Kind, Pair, Source
 
 TIME_ZONE = ZoneInfo("Asia/Shanghai")
 
@@ -21,7 +21,10 @@ TIME_ZONE = ZoneInfo("Asia/Shanghai")
 #: 21:00 to 02:00, June to September, in Lizhou District.
 STORIES: dict[str, Pair] = {
     "transformers_821": ("八二一社区变压器噪声", "The transformers of the 821 Community"),
-    "distribution_room_huangdu": ("皇都一社区配电房低频噪声", "The distribution room of the Huangdu First Community"),
+    "distribution_room_huangdu": (
+        "皇都一社区配电房低频噪声",
+        "The distribution room of the Huangdu First Community",
+    ),
     "summer_nights": ("夏夜施工与娱乐噪声", "Construction and entertainment noise on summer nights"),
 }
 
@@ -36,7 +39,7 @@ class Matter:
 
     kind: Kind
     site: Site
-    source: Pair
+    source: Source
     person: Person
     number: str
     first_on: date
@@ -76,7 +79,7 @@ class Memory:
         return matter if gap >= 1 else None
 
 
-def draw_relation(rng: Random, gap_days: int) -> tuple[str, str | None]:
+def draw_relation(rng: Random, gap_days: int) -> tuple[str, str]:
     """How a repeat *gap_days* after the report before it relates to the matter, and the cause of a recurrence."""
     if gap_days <= 14:
         weights = (60, 40, 0)
@@ -86,7 +89,7 @@ def draw_relation(rng: Random, gap_days: int) -> tuple[str, str | None]:
         weights = (5, 20, 75)
     relation = rng.choices(("duplicate", "follow_up", "recurrence"), weights)[0]
     if relation != "recurrence":
-        return relation, None
+        return relation, ""
     causes = ("late", "incomplete_rectification", "new_event", "dissatisfied")
     return relation, rng.choices(causes, (30, 33, 20, 17))[0]
 
@@ -105,8 +108,8 @@ class Told:
     occurred_at: datetime | None
     precision: str
     channel: str
-    relation: str | None
-    cause: str | None
+    relation: str
+    cause: str
     person: int
     has_place: bool
     zh: str
@@ -136,8 +139,8 @@ def _told(name: str, story: dict[str, Any], row: dict[str, Any]) -> Told:
         occurred_at=occurred.replace(tzinfo=TIME_ZONE) if occurred else None,
         precision=row.get("precision", "second"),
         channel=row["channel"],
-        relation=row.get("relation"),
-        cause=row.get("cause"),
+        relation=row.get("relation", ""),
+        cause=row.get("cause", ""),
         person=row["person"],
         has_place=row.get("place", True),
         zh=row["zh"],

@@ -30,9 +30,9 @@ _VOICES = {
     "wechat": "wechat",
     "superior": "superior",
 }
-_MONTHS = (
-    "January February March April May June July August September October November December"  # no locale asked
-).split()
+# Not calendar.month_name, which speaks the language of the machine.
+_MONTHS = ("January", "February", "March", "April", "May", "June")
+_MONTHS += ("July", "August", "September", "October", "November", "December")
 _NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six")
 _THIRDS = (("上旬", "early in"), ("中旬", "in the middle of"), ("下旬", "late in"))
 
@@ -50,17 +50,34 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """A sentence in both languages, and the months it makes sense in; *exam*: only just before the examinations."""
+    """Words in both languages, and when and for which sources they make sense.
+
+    *months* of the year; *exam*: only just before the examinations; *tags*: shared with a source's, none being any.
+    """
 
     zh: str
     en: str
-    months: frozenset[int]
-    exam: bool
+    months: frozenset[int] = frozenset(range(1, 13))
+    exam: bool = False
+    tags: frozenset[str] = frozenset()
+
+    def suits(self, tags: frozenset[str]) -> bool:
+        """Whether this can be said about a source with *tags*."""
+        return not self.tags or not self.tags.isdisjoint(tags)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What causes a matter, in both languages; *tags* say which clauses can be said about it."""
+
+    zh: str
+    en: str
+    tags: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kind:
-    """One kind of matter, a sub-category or a part of ``other``: its share, its season, and everything said about it."""
+    """One kind of matter, a sub-category or a part of ``other``: its share, its season, what is said about it."""
 
     code: str
     main: str
@@ -74,8 +91,8 @@ class Kind:
     static: bool
     lasting: tuple[str, ...]
     patterns: tuple[Pattern, ...]
-    sources: tuple[Pair, ...]
-    does: tuple[Pair, ...]
+    sources: tuple[Clause, ...]
+    does: tuple[Clause, ...]
     details: tuple[Clause, ...]
     effects: tuple[Clause, ...]
     tried: tuple[Clause, ...]
@@ -89,7 +106,11 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """What a repeat refers to: its relation or, for a recurrence, the cause; when the matter came up; which report it is."""
+    """What a repeat refers to.
+
+    *relation*, or for a recurrence its cause; *since* when the matter came up; *count* which report of it this is;
+    whether the *same_person* reports it as before.
+    """
 
     relation: str
     since: date
@@ -123,8 +144,8 @@ def _kind(row: dict[str, Any]) -> Kind:
         static=row["pattern"] == "static",
         lasting=tuple(row.get("lasting", ("days", "weeks", "weeks", "months", "years"))),
         patterns=tuple(_pattern(p) for p in load("sentences/patterns.toml")[row["pattern"]]),
-        sources=_pairs(row["sources"]),
-        does=_pairs(row["does"]),
+        sources=_clauses(row["sources"]),
+        does=_clauses(row["does"]),
         details=_clauses(row["details"]),
         effects=_clauses(shared["effects"]),
         tried=_clauses(shared["tried"]),
@@ -137,24 +158,25 @@ def _pattern(row: dict[str, Any]) -> Pattern:
     return Pattern(row["zh"], row["en"], first, last, row.get("days", "any"))
 
 
-def _pairs(rows: Sequence[Sequence[str]]) -> tuple[Pair, ...]:
-    return tuple((zh, en) for zh, en in rows)
-
-
 def _clauses(rows: Sequence[Sequence[str]]) -> tuple[Clause, ...]:
     return tuple(_clause(*row) for row in rows)
 
 
-def _clause(zh: str, en: str, when: str = "1-12") -> Clause:
-    if when == "exam":
-        return Clause(zh, en, frozenset({5, 6}), exam=True)
-    first, last = (int(month) for month in when.split("-"))
-    return Clause(zh, en, frozenset(range(first, last + 1)), exam=False)
+def _clause(zh: str, en: str, words: str = "") -> Clause:
+    """Read one row: the two texts, and words that are months like ``4-10``, ``exam``, or tags."""
+    months, tags = frozenset(range(1, 13)), set(words.split())
+    for word in tags:
+        if word[0].isdigit():
+            first, last = (int(month) for month in word.split("-"))
+            months = frozenset(range(first, last + 1))
+    exam = "exam" in tags
+    return Clause(zh, en, months, exam, frozenset(tag for tag in tags - {"exam"} if not tag[0].isdigit()))
 
 
-def draw_source(rng: Random, kind: Kind) -> Pair:
-    """What causes a matter of *kind*, in both languages, with an invented name where it has one."""
-    zh, en = rng.choice(kind.sources)
+def draw_source(rng: Random, kind: Kind) -> Source:
+    """What causes a matter of *kind*, with an invented name where it has one."""
+    clause = rng.choice(kind.sources)
+    zh, en = clause.zh, clause.en
     for slot in ("shop", "firm", "works"):
         mark = f"{{{slot}}}"
         if mark in zh:
@@ -162,7 +184,7 @@ def draw_source(rng: Random, kind: Kind) -> Pair:
             joint = "" if slot == "firm" else " "
             zh = zh.replace(mark, "".join(word[0] for word in words))
             en = en.replace(mark, joint.join(word[1] for word in words))
-    return zh, en
+    return Source(zh, en, clause.tags)
 
 
 class Writer:
@@ -178,30 +200,30 @@ class Writer:
         pattern: Pattern,
         channel: str,
         address: Pair,
-        source: Pair,
+        source: Source,
         day: date,
         *,
         exam: bool = False,
         repeat: Repeat | None = None,
     ) -> Pair:
-        """The text of a complaint received on *day* through *channel*, :data:`SHORTEST` to :data:`LONGEST` characters."""
+        """The text of a complaint received on *day*, :data:`SHORTEST` to :data:`LONGEST` Chinese characters."""
         rng = self._rng
         voice = self._frames["voice"][_VOICES[channel]]
         opening = rng.choice(voice["openings"])
-        does = rng.choice(kind.does)
+        does = rng.choice([does for does in kind.does if does.suits(source.tags)])
         onset = self._onset(kind, day) if repeat is None and rng.random() < 0.8 else None
         lead = _lead(rng, opening, address, source, does, pattern, onset)
         if repeat is not None:
             lead = _joined((lead, self._repeat_clause(repeat, day)))
-        body = self._body(kind, day, exam, curt=channel == "wechat")
+        body = self._body(kind, source, day, exam, curt=channel == "wechat")
         closing = rng.choice(voice["closings"])
         tokens = self._tokens(voice)
         return _fit(lead, body, closing, tokens)
 
-    def _body(self, kind: Kind, day: date, exam: bool, curt: bool) -> list[Pair]:
+    def _body(self, kind: Kind, source: Source, day: date, exam: bool, curt: bool) -> list[Pair]:
         """The sentences after the first, the ones that can be left out last in importance first."""
         rng = self._rng
-        detail, other = rng.sample(_fitting(kind.details, day, exam), 2)
+        detail, other = rng.sample([d for d in _fitting(kind.details, day, exam) if d.suits(source.tags)], 2)
         effects = _fitting(kind.effects, day, exam)
         # Just before the examinations that is what people speak of.
         effect = rng.choice([e for e in effects if e.exam] or effects) if exam else rng.choice(effects)
@@ -233,16 +255,22 @@ class Writer:
             "n": few,
             "n_cap": _NUMBERS[few],
             "m": rng.randint(3, 60),
-            "h": rng.randint(8, 60),
+            "h": rng.randint(1, 6) * 10,
             "k": rng.randint(2, 9) * 10,
             "floor": rng.randint(2, 18),
             "db": rng.randint(52, 78),
+            "quiet": rng.randint(33, 42),
         }
 
     def _onset(self, kind: Kind, day: date) -> Pair:
         rng = self._rng
         unit = rng.choice(kind.lasting)
-        low, high, length = {"days": (3, 9, 1), "weeks": (2, 6, 7), "months": (2, 8, 30), "years": (2, 4, 365)}[unit]
+        low, high, length = {
+            "days": (3, 9, 1),
+            "weeks": (2, 6, 7),
+            "months": (2, 8, 30),
+            "years": (2, 4, 365),
+        }[unit]
         amount = rng.randint(low, high)
         zh, en = rng.choice(self._frames["onset"][unit])
         tokens = _date_words(day - timedelta(days=amount * length), day)
@@ -265,19 +293,25 @@ def _fitting(clauses: tuple[Clause, ...], day: date, exam: bool) -> list[Clause]
 
 
 def _lead(
-    rng: Random, opening: Pair, address: Pair, source: Pair, does: Pair, pattern: Pattern, onset: Pair | None
+    rng: Random,
+    opening: Pair,
+    address: Pair,
+    source: Source,
+    does: Clause,
+    pattern: Pattern,
+    onset: Pair | None,
 ) -> Pair:
     """The first sentence: what is where, when and what it does, and since when."""
     since, since_en = onset or ("", "")
-    zh = f"{address[0]}的{source[0]}{since}{pattern.zh}{does[0]}。"
+    joint = "" if "的" in source.zh else "的"
+    zh = f"{address[0]}{joint}{source.zh}{since}{pattern.zh}{does.zh}。"
     if since and rng.random() < 0.4:
-        zh = f"{since}，{address[0]}的{source[0]}{pattern.zh}{does[0]}。"
+        zh = f"{since}，{address[0]}{joint}{source.zh}{pattern.zh}{does.zh}。"
     gap = "" if not pattern.en or pattern.en.startswith(",") else " "
-    en = f"{source[1]} {address[1]} {does[1]}{gap}{pattern.en}."
-    if opening[1].endswith(("that ", ", ", ": ")):
-        en = opening[1] + en
-    else:
-        en = opening[1] + en[0].upper() + en[1:]
+    en = f"{source.en} {address[1]} {does.en}{gap}{pattern.en}."
+    if not opening[1].endswith(("that ", ", ", ": ")):
+        en = en[0].upper() + en[1:]
+    en = opening[1] + en
     return opening[0] + zh, f"{en} {since_en}".rstrip()
 
 
