@@ -273,7 +273,7 @@ function drawBoard(model, root) {
   const state = make("span", "fk-state");
   state.setAttribute("role", "status");
   headline.setAttribute("aria-live", "polite");
-  const heading = make("header", "fk-top", make("h1", "", textElement("span", "", model.get("title")), state), filters);
+  const heading = make("header", "fk-top", make("h1", "", textElement("span", "fk-title", model.get("title")), state), filters);
   const mapPanel = make("section", "fk-panel fk-map-panel"), mapBox = make("div", "fk-map-box");
   const detail = make("aside", "fk-detail"), dialog = make("dialog", "fk-dialog"), status = make("div", "fk-status");
   mapPanel.append(mapBox);

@@ -91,7 +91,7 @@ class Guard:
 
 
 def make_server(orders: dict[str, Any]) -> Any:
-    """The server of *orders* (``port``, ``retries``, ``token``, ``dashboards``), bound to 127.0.0.1 but not yet running."""
+    """The server of *orders* (``port``, ``retries``, ``token``, ``dashboards``), for 127.0.0.1, not yet running."""
     from traitlets.config import Config
 
     folder = Path(orders["dashboards"])
@@ -251,10 +251,17 @@ def main() -> None:
         sys.stdin.read()
         server.stop()
 
-    sys.stdout.write(json.dumps({"port": server.port}) + "\n")
-    sys.stdout.flush()
+    def say_the_port() -> None:
+        sys.stdout.write(json.dumps({"port": server.port}) + "\n")
+        sys.stdout.flush()
+
+    # After the callback that binds the port, which the server has put into the loop before.
+    server.io_loop.add_callback(say_the_port)
     threading.Thread(target=wait_for_the_end, daemon=True).start()
-    server.start()
+    try:
+        server.start()
+    except SystemExit:
+        sys.exit(IN_USE)
 
 
 if __name__ == "__main__":

@@ -151,7 +151,9 @@ function drawPointMap(model, element) {
   element.classList.add("fk-map");
   const canvas = textElement("div", "fk-map-canvas", ""), legend = textElement("div", "fk-legend", "");
   const buttons = textElement("div", "fk-map-buttons", "");
-  element.append(canvas, buttons, legend);
+  const frame = textElement("div", "fk-map-frame", "");
+  frame.append(canvas, buttons);
+  element.append(frame, legend);
   const map = L.map(canvas, {
     preferCanvas: true, attributionControl: false, zoomControl: false, zoomSnap: 0.25, minZoom: 3, maxZoom: 19,
     zoomAnimation: false, fadeAnimation: false, markerZoomAnimation: false, inertia: false,

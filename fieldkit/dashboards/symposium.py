@@ -190,8 +190,8 @@ class Symposium:
         if (hot := results["hotspots"].get("frame")) is not None:
             n = results["hotspots"]["tested"]
             if len(hot):
-                rows.append({"key": "hot1", "label": say(words("极显著热点 q < 0.01", "hot spot, q < 0.01"))})
-                rows.append({"key": "hot2", "label": say(words("显著热点 q < 0.05", "hot spot, q < 0.05"))})
+                rows.append({"key": "hot1", "label": say(words("极显著热点（错误发现率 < 1 %）", "hot spot, false discovery rate < 1 %"))})
+                rows.append({"key": "hot2", "label": say(words("显著热点（< 5 %）", "< 5 %"))})
             else:
                 rows.append({"key": "none", "label": say(words(f"检验 {n} 格，无显著热点", f"{n} cells tested, none is hot"))})
         else:
@@ -243,13 +243,15 @@ class Symposium:
         return str(row["name"]), chosen[chosen["complaint"].isin(_ids(row["complaint_ids"]))]
 
     def _in_cell(self, cell: str, polygon: Any) -> pd.DataFrame:
-        from fieldkit.places import cell_of
+        from fieldkit.analysis.study_area import cells_at
 
-        west, south, east, north = polygon.buffer(1e-4).bounds
-        lon, lat = self.data.lon, self.data.lat
-        near = np.flatnonzero(self.mask & (lon >= west) & (lon <= east) & (lat >= south) & (lat <= north))
-        resolution = int(cell[1], 16)  # an H3 index in hexadecimal: 4 bits mode and flags, then 4 bits resolution
-        return self.data.frame.iloc[[i for i in near if cell_of(lon[i], lat[i], resolution) == cell]]
+        west, south, east, north = polygon.bounds
+        lon, lat, edge = self.data.lon, self.data.lat, max(east - west, north - south) / 2
+        # Wider than the cell: a coarse cell's complaints are those of its fine cells, which reach over its edge.
+        near = self.mask & (lon > west - edge) & (lon < east + edge) & (lat > south - edge) & (lat < north + edge)
+        rows = self.data.frame[near]
+        resolution = int(cell[1], 16)  # an H3 index in hexadecimal: the second digit is the resolution
+        return rows[cells_at(rows.reset_index(drop=True), resolution) == int(cell, 16)]
 
     def _at_point(self, row: int) -> tuple[str, pd.DataFrame]:
         from fieldkit.places import distances_m
