@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fieldkit.complaints import Complaint, Person
 from fieldkit.demo.figures import Period, office_is_open, periods
 from fieldkit.demo.geography import Site, Sites, vague_site
 from fieldkit.demo.matters import TIME_ZONE, Matter, Memory, Told, draw_relation, told
-from fieldkit.demo.people import People
+from fieldkit.demo.people import Dice, People
 from fieldkit.demo.seasons import Weather, exam_season, spread
 from fieldkit.demo.texts import Kind, Pattern, Repeat, Source, Writer, address_pair, draw_source, kinds
 from fieldkit.errors import FieldkitError
@@ -84,35 +83,32 @@ def _make(seed: int, scale: int, year: int, spans: tuple[Period, ...]) -> Iterat
     width = max(4, len(str(scale * sum(span.total for span in spans))))
     count = 0
     for index, span in enumerate(spans):
-        for drafted in _City(Random(f"{seed} {year} {index}"), span, scale).drafts():  # noqa: S311 - no secret
+        for drafted in _City(Dice(f"{seed} {year} {index}"), span, scale).drafts():
             for draft in drafted:
                 count += 1
                 yield draft.finish(f"{year}-{count:0{width}d}")
 
 
-class _Draft:
+class _Draft(NamedTuple):
     """A complaint that waits for its number, and the matter it opens or repeats."""
 
-    __slots__ = ("matter", "opens", "result")
-
-    def __init__(self, result: DemoComplaint, matter: Matter, opens: Memory | None) -> None:
-        self.result, self.matter, self.opens = result, matter, opens
+    known: dict[str, Any]
+    person: Person
+    relation: str
+    cause: str
+    story: str
+    matter: Matter
+    opens: Memory | None
 
     def finish(self, number: str) -> DemoComplaint:
-        """Give the complaint its *number*, and let the city remember the matter."""
-        complaint, person, relation, cause, _, story = self.result
-        if not relation:
+        """Make the complaint with its *number*, and let the city remember the matter."""
+        if not self.relation:
             self.matter.number = number
             if self.opens is not None:
                 self.opens.remember(self.matter)
-        return DemoComplaint(
-            replace(complaint, number=number),
-            person,
-            relation,
-            cause,
-            self.matter.number if relation else None,
-            story,
-        )
+        complaint = Complaint(number=number, source=SOURCE, **self.known)
+        of = self.matter.number if self.relation else None
+        return DemoComplaint(complaint, self.person, self.relation, self.cause, of, self.story)
 
 
 class _Channels:
@@ -175,7 +171,7 @@ class _City:
             is_open = office_is_open(day)
             drafts = [self._draft(kind, day, is_open) for kind in agenda]
             drafts += [self._tell(one) for one in self._told.get(day, ())]
-            drafts.sort(key=lambda draft: draft.result.complaint.received_at)
+            drafts.sort(key=lambda draft: draft.known["received_at"])
             yield drafts
 
     def _draft(self, kind: Kind, day: date, is_open: bool) -> _Draft:
@@ -201,25 +197,24 @@ class _City:
         zh, en = self._writer.write(
             kind, pattern, channel, address, matter.source, day, exam=exam, repeat=repeat
         )
-        complaint = Complaint(
-            received_at=received_at,
-            source=SOURCE,
-            channel=channel,
-            occurred_at=occurred_at,
-            precision=precision,
-            text=zh,
-            translation=en,
-            categories=(kind.code,) if kind.code else (),
-            reported_type=kind.reported,
-            address=address[0],
-            district=matter.site.district,
-            community=matter.site.community if place else "",
-            suspected_source=matter.source.zh.replace("“", "").replace("”", ""),
-            place=place,
-        )
-        story = "summer_nights" if _is_summer_night(kind, complaint) else ""
-        result = DemoComplaint(complaint, person, relation, cause, None, story)
-        return _Draft(result, matter, None if relation else memory)
+        known = {
+            "received_at": received_at,
+            "channel": channel,
+            "occurred_at": occurred_at,
+            "precision": precision,
+            "text": zh,
+            "translation": en,
+            "categories": (kind.code,) if kind.code else (),
+            "reported_type": kind.reported,
+            "address": address[0],
+            "district": matter.site.district,
+            "community": matter.site.community if place else "",
+            "suspected_source": matter.source.zh.replace("“", "").replace("”", ""),
+            "place": place,
+        }
+        summer = _is_summer_night(kind, occurred_at, matter.site.district)
+        story = "summer_nights" if summer else ""
+        return _Draft(known, person, relation, cause, story, matter, None if relation else memory)
 
     def _new_matter(self, kind: Kind, day: date) -> Matter:
         rng = self._rng
@@ -292,22 +287,21 @@ class _City:
         if one.has_place:
             lon, lat = (degree + rng.uniform(-1.2e-4, 1.2e-4) for degree in one.point)
             place = Place(round(lon, 6), round(lat, 6), accuracy_m=30.0)
-        complaint = Complaint(
-            received_at=one.at,
-            source=SOURCE,
-            channel=one.channel,
-            occurred_at=one.occurred_at,
-            precision=one.precision,
-            text=one.zh,
-            translation=one.en,
-            categories=(one.code,),
-            reported_type="居民区共用设施噪声",
-            address=one.address,
-            district="利州区",
-            community=one.community if place else "",
-            suspected_source=one.source,
-            place=place,
-        )
+        known = {
+            "received_at": one.at,
+            "channel": one.channel,
+            "occurred_at": one.occurred_at,
+            "precision": one.precision,
+            "text": one.zh,
+            "translation": one.en,
+            "categories": (one.code,),
+            "reported_type": "居民区共用设施噪声",
+            "address": one.address,
+            "district": "利州区",
+            "community": one.community if place else "",
+            "suspected_source": one.source,
+            "place": place,
+        }
         matter = self._stories.get(one.story)
         if matter is None:
             kind = next(kind for kind in kinds() if kind.main == "noise")
@@ -317,12 +311,10 @@ class _City:
         person = Person()
         if one.person:
             person = self._tellers.setdefault((one.story, one.person), self._people.new())
-        result = DemoComplaint(complaint, person, one.relation, one.cause, None, one.story)
-        return _Draft(result, matter, None)
+        return _Draft(known, person, one.relation, one.cause, one.story, matter, None)
 
 
-def _is_summer_night(kind: Kind, complaint: Complaint) -> bool:
-    happened = complaint.occurred_at
-    if not kind.summer_nights or happened is None or complaint.district != "利州区":
+def _is_summer_night(kind: Kind, happened: datetime | None, district: str) -> bool:
+    if not kind.summer_nights or happened is None or district != "利州区":
         return False
     return 6 <= happened.month <= 9 and (happened.hour >= 21 or happened.hour < 2)

@@ -47,7 +47,7 @@ def exam_season(day: date) -> bool:
 
 def day_weight(kind: Kind, day: date, weather: Weather) -> float:
     """How likely a report of *kind* comes in on *day*, as a weight."""
-    weight = kind.season[day.month - 1]
+    weight = float(kind.season[day.month - 1])
     days = {pattern.days for pattern in kind.patterns}
     if "weekend" in days and kind.night:
         weight *= 2.2 if day.weekday() in (4, 5, 6) else 0.8

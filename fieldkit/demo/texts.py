@@ -31,8 +31,8 @@ _VOICES = {
     "superior": "superior",
 }
 # Not calendar.month_name, which speaks the language of the machine.
-_MONTHS = ("January", "February", "March", "April", "May", "June")
-_MONTHS += ("July", "August", "September", "October", "November", "December")
+_MONTHS = tuple("January February March April May June July".split())  # noqa: SIM905 - shorter to read
+_MONTHS = (*_MONTHS, "August", "September", "October", "November", "December")
 _NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six")
 _THIRDS = (("上旬", "early in"), ("中旬", "in the middle of"), ("下旬", "late in"))
 
@@ -48,7 +48,7 @@ class Pattern:
     days: str = "any"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Clause:
     """Words in both languages, and when and for which sources they make sense.
 
@@ -210,7 +210,7 @@ class Writer:
         rng = self._rng
         voice = self._frames["voice"][_VOICES[channel]]
         opening = rng.choice(voice["openings"])
-        does = rng.choice([does for does in kind.does if does.suits(source.tags)])
+        does = rng.choice(_fitting(kind.does, day.month, exam, source.tags))
         onset = self._onset(kind, day) if repeat is None and rng.random() < 0.8 else None
         lead = _lead(rng, opening, address, source, does, pattern, onset)
         if repeat is not None:
@@ -223,14 +223,16 @@ class Writer:
     def _body(self, kind: Kind, source: Source, day: date, exam: bool, curt: bool) -> list[Pair]:
         """The sentences after the first, the ones that can be left out last in importance first."""
         rng = self._rng
-        detail, other = rng.sample([d for d in _fitting(kind.details, day, exam) if d.suits(source.tags)], 2)
-        effects = _fitting(kind.effects, day, exam)
+        detail, other = rng.sample(_fitting(kind.details, day.month, exam, source.tags), 2)
+        effects = _fitting(kind.effects, day.month, exam, source.tags)
         # Just before the examinations that is what people speak of.
         effect = rng.choice([e for e in effects if e.exam] or effects) if exam else rng.choice(effects)
         demand = rng.choice(kind.demands)
         parts: list[Clause]
         if curt:
             parts = [rng.choice((detail, effect)), demand]
+            if len(demand.zh) + len(parts[0].zh) < 32:
+                parts.insert(1, other)
         else:
             parts = [detail, effect, demand]
             if rng.random() < 0.3:
@@ -245,7 +247,7 @@ class Writer:
         rng = self._rng
         home, my = voice["home"]
         asks, asks_en = rng.choice(voice["asks"])
-        few = rng.randint(2, 6)
+        few = 2 + int(rng.random() * 5)
         return {
             "家": home,
             "my": my,
@@ -254,12 +256,12 @@ class Writer:
             "asks": asks_en,
             "n": few,
             "n_cap": _NUMBERS[few],
-            "m": rng.randint(3, 60),
-            "h": rng.randint(1, 6) * 10,
-            "k": rng.randint(2, 9) * 10,
-            "floor": rng.randint(2, 18),
-            "db": rng.randint(52, 78),
-            "quiet": rng.randint(33, 42),
+            "m": 3 + int(rng.random() * 58),
+            "h": 10 + int(rng.random() * 6) * 10,
+            "k": 20 + int(rng.random() * 8) * 10,
+            "floor": 2 + int(rng.random() * 17),
+            "db": 52 + int(rng.random() * 27),
+            "quiet": 33 + int(rng.random() * 10),
         }
 
     def _onset(self, kind: Kind, day: date) -> Pair:
@@ -288,8 +290,9 @@ class Writer:
         return zh.format_map(tokens), en.format_map(tokens)
 
 
-def _fitting(clauses: tuple[Clause, ...], day: date, exam: bool) -> list[Clause]:
-    return [c for c in clauses if day.month in c.months and (exam or not c.exam)]
+@cache
+def _fitting(clauses: tuple[Clause, ...], month: int, exam: bool, tags: frozenset[str]) -> list[Clause]:
+    return [c for c in clauses if month in c.months and (exam or not c.exam) and c.suits(tags)]
 
 
 def _lead(
