@@ -133,7 +133,7 @@ def test_times_are_shown_as_exactly_as_they_are_known(sample: Workspace) -> None
     receive(sample, complaint("D-1", precision="day"), complaint("Y-1", precision="year"))
     assert "First received: 2018-03-05\n" in investigation(sample, "D-1").facts().as_text()
     assert "First received: 2018\n" in investigation(sample, "Y-1").facts().as_text()
-    assert "hour of receipt is not known" in investigation(sample, "D-1").missing().as_text()
+    assert "The hour of receipt is not known" in investigation(sample, "D-1").missing().as_text()
 
 
 def test_a_text_that_comes_again_is_counted_not_repeated(sample: Workspace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -183,8 +184,8 @@ class Investigation:
             [both("序号", "No."), both("时间", "When"), both("编号、渠道", "Number, channel"),
              both("与本案关系", "Relation to the case"), both("内容", "Text")],
             [[str(index), *cells] for index, (_, _, cells) in enumerate(rows, 1)],
-            widths=[0.9, 2.8, 3.0, 2.9, 5.4],
-            marked=[index for index, (_, own, _) in enumerate(rows) if own],
+            widths=[0.8, 2.6, 2.7, 2.6, 6.3],
+            marked=[] if self.neighbours.empty else [index for index, (_, own, _) in enumerate(rows) if own],
             note=self._timeline_note(),
             language=self.language,
         )  # fmt: skip
@@ -226,8 +227,8 @@ class Investigation:
         if not any(c.occurred_at for c in received):
             found.append(both("未记录污染何时发生。", "When it occurs is not recorded."))
         if coarse := sum(c.precision not in ("second", "hour") for c in received):
-            found.append(both(f"{coarse} 件投诉的收到时间不精确到小时。",
-                              f"For {coarse} complaint(s) the hour of receipt is not known."))  # fmt: skip
+            en = f"The hour of receipt is not known for {coarse} of {len(received)} complaints."
+            found.append(both(f"{coarse} 件投诉的收到时间不精确到小时。", en))
         found.append(
             both("台账中没有现场检查和监测数据。", "The ledger holds no site visit and no measurement.")
         )
@@ -352,9 +353,15 @@ def _line(text: Wording, language: str) -> str:
     return " ".join(filter(None, wordings(text, language)))
 
 
-def _excerpt(text: str, longest: int = 90) -> str:
+def _excerpt(text: str, columns: int = 120) -> str:
+    """The beginning of *text* on one line, at most so many columns wide, a Chinese character taking two."""
     text = " ".join(text.split())
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+    used = 0
+    for index, character in enumerate(text):
+        used += 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        if used > columns:
+            return text[:index].rstrip() + "…"
+    return text
 
 
 def _is_chinese(text: str) -> bool:

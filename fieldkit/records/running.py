@@ -144,7 +144,7 @@ def _execute(job: Job) -> tuple[Any, NotebookFailed | None]:
     if notebook is None:
         raise error or NotebookFailed(job.case, None, "papermill ran nothing")
     _tidy(notebook, job)
-    return notebook, _failure(job.case, notebook, error)
+    return notebook, _failure(job.case, notebook, error, kept.get("begun"))
 
 
 def _keep_notebooks() -> dict[str, Any]:
@@ -160,25 +160,41 @@ def _keep_notebooks() -> dict[str, Any]:
         @classmethod
         def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
             kept["notebook"] = nb_man.nb
+            begin = nb_man.cell_start
+
+            def cell_start(cell: Any, cell_index: int | None = None, **more: Any) -> Any:
+                kept["begun"] = cell_index
+                return begin(cell, cell_index, **more)
+
+            nb_man.cell_start = cell_start
             return super().execute_managed_notebook(nb_man, kernel_name, **options)
 
     papermill_engines.register(_ENGINE, KeepingEngine)
     return kept
 
 
-def _failure(case: str, notebook: Mapping[str, Any], error: Exception | None) -> NotebookFailed | None:
-    """Judge by the cells alone: papermill marks cells completed that hung, died or never ran."""
-    for index, cell in enumerate(notebook["cells"]):
-        if cell["cell_type"] != "code" or not "".join(cell["source"]).strip():
-            continue
+def _failure(
+    case: str, notebook: Mapping[str, Any], error: Exception | None, begun: int | None
+) -> NotebookFailed | None:
+    """Judge by the cells alone: papermill marks cells completed that hung, died or never ran.
+
+    *begun* is the index of the last cell that was started, to blame when the kernel died or hung in it.
+    """
+    code = [
+        (index, cell)
+        for index, cell in enumerate(notebook["cells"], 1)
+        if cell["cell_type"] == "code" and "".join(cell["source"]).strip()
+    ]
+    for index, cell in code:
         for output in cell["outputs"]:
             if output["output_type"] == "error":
-                return NotebookFailed(case, index + 1, f"{output['ename']}: {output['evalue']}")
-        if error is not None and not cell["execution_count"]:
-            return NotebookFailed(case, max(1, index), _reason(error))
+                return NotebookFailed(case, index, f"{output['ename']}: {output['evalue']}")
+    if error is not None:
+        return NotebookFailed(case, None if begun is None else begun + 1, _reason(error))
+    for index, cell in code:
         if not cell["execution_count"]:
-            return NotebookFailed(case, index + 1, "the cell was never run")
-    return NotebookFailed(case, None, _reason(error)) if error else None
+            return NotebookFailed(case, index, "the cell was never run")
+    return None
 
 
 def _reason(error: BaseException) -> str:
