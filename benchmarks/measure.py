@@ -56,6 +56,9 @@ class Result:
     def median(self, what: str) -> float:
         return statistics.median(getattr(run, what) for run in self.runs)
 
+    def best(self, what: str) -> float:
+        return min(getattr(run, what) for run in self.runs)
+
     def spread(self, what: str) -> tuple[float, float]:
         values = [getattr(run, what) for run in self.runs]
         return min(values), max(values)

@@ -74,6 +74,7 @@ def test_exceptions_are_still_modules() -> None:
 
 def test_every_page_is_about_something_that_exists() -> None:
     nouns = {*modules(), *(name for names in BUILT_IN.values() for name in names), "index"}
+    nouns |= {path.stem for path in (ROOT / "fieldkit").rglob("*.py")}
     nouns |= {path.stem for folder in ("notebooks", "dashboards") for path in (ROOT / folder).glob("*.ipynb")}
     assert {page.stem for page in PAGES} <= nouns
 
