@@ -75,7 +75,12 @@ def test_the_page_says_the_sentence_and_the_method_in_both_languages():
     assert words["title"] == {"zh": "热点", "en": "Hot spots"}
     assert words["sentence"]["zh"] == "投诉在此集中，但不证明原因。"
     assert words["sentence"]["en"].startswith("Complaints concentrate")
-    assert "37 tests" in words["details"][0]["en"]
+    assert words["details"][0]["en"] == "Method: Getis-Ord Gi*; 37 tests; Benjamini-Hochberg"
+    assert words["details"][0]["zh"].startswith("方法：")
+    assert words["details"][1] == {
+        "zh": "文献 Source: Getis and Ord 1992",
+        "en": "文献 Source: Getis and Ord 1992",
+    }
 
 
 def test_cells_are_coloured_by_significance_and_listed_by_complaints():

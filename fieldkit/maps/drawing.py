@@ -99,27 +99,27 @@ def sentence_of(attrs: Mapping[str, Any]) -> dict[str, str] | None:
 def details(attrs: Mapping[str, Any]) -> list[dict[str, str]]:
     """How a result was found, in a line or two for the foot of a map, from its ``attrs``."""
     lines = []
-    method = attrs.get("method")
-    if method:
-        said = both(method)
-        tests, correction = attrs.get("tests"), attrs.get("correction")
-        tested = {"zh": f"；检验 {tests} 个网格" if tests else "", "en": f"; {tests} tests" if tests else ""}
-        corrected = both(correction) if correction else {"zh": "", "en": ""}
+    correction = attrs.get("correction")
+    if attrs.get("method"):
+        parts = [both(attrs["method"])]
+        if correction and correction != "none":
+            tests = attrs.get("tests")
+            parts += [{"zh": f"{tests} 次检验", "en": f"{tests} tests"}] if tests else []
+            parts.append(both(correction))
         lines.append(
-            {
-                "zh": f"方法：{said['zh']}{tested['zh']}"
-                + (f"；{corrected['zh']}" if corrected["zh"] else ""),
-                "en": f"Method: {said['en']}{tested['en']}"
-                + (f"; {corrected['en']}" if corrected["en"] else ""),
-            }
+            _labelled("方法", "Method", {key: "; ".join(part[key] for part in parts) for key in ("zh", "en")})
         )
     if attrs.get("source"):
-        lines.append({"zh": f"文献：{attrs['source']}", "en": f"Source: {attrs['source']}"})
+        lines.append(_labelled("文献", "Source", both(attrs["source"])))
     if attrs.get("data_version"):
-        lines.append(
-            {"zh": f"数据版本：{attrs['data_version']}", "en": f"Data version: {attrs['data_version']}"}
-        )
+        lines.append(_labelled("数据版本", "Data version", both(attrs["data_version"])))
     return lines
+
+
+def _labelled(zh: str, en: str, said: Mapping[str, str]) -> dict[str, str]:
+    if said["zh"] == said["en"]:
+        return both(f"{zh} {en}: {said['en']}")
+    return {"zh": f"{zh}：{said['zh']}", "en": f"{en}: {said['en']}"}
 
 
 def bounds_of(layers: Sequence[MapLayer]) -> list[float]:

@@ -60,7 +60,7 @@ class Sheet:
         FigureCanvasAgg(self.figure)
         lines = self._wrapped(foot)
         bottom = 7.0 + 4.2 * len(lines)
-        self.top = self.height
+        self.top = self.height - 1.0
         self.axes: Any = None
         #: Where marks stand: metres east and north, radius in points.
         self.placed: list[tuple[float, float, float]] = []
