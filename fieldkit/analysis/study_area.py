@@ -18,7 +18,7 @@ from fieldkit.places import CELL_RESOLUTION
 
 #: When no resolution is given: the finest of these at which a cell with complaints holds this many on average.
 RESOLUTIONS = (9, 8, 7)
-COMPLAINTS_PER_CELL = 3.0
+COMPLAINTS_PER_CELL = 5.0
 #: … and this share of them has another one in its neighbourhood.
 CELLS_WITH_COMPANY = 0.5
 
