@@ -257,7 +257,7 @@ def test_ctrl_c_ends_everything_at_once_and_quietly(workspace):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (0, "Stopped.\n", "")
-    with pytest.raises(OSError, match=""), socket.create_connection(("127.0.0.1", port), timeout=5):
+    with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), timeout=5):
         pass
 
 

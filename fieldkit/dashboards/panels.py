@@ -7,6 +7,7 @@ Nothing here is HTML: the page shows each string as text.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -223,13 +224,24 @@ def period_options(data: CodedComplaints) -> list[Panel]:
     earlier = Choice(since=last).year_before.since
     options = [_period("全部", "all", first, last)]
     if earlier is not None and earlier > first:
-        from datetime import timedelta
-
         options.append(_period("近十二个月", "last 12 months", earlier + timedelta(days=1), last))
     for year in range(last.year, max(first.year, last.year - 11) - 1, -1):
         start, end = first.replace(year=year, month=1, day=1), last.replace(year=year, month=12, day=31)
         options.append(_period(f"{year} 年", f"{year}", max(start, first) if year == first.year else start, min(end, last)))
     return options
+
+
+def opening_period(data: CodedComplaints, options: list[Panel]) -> Panel:
+    """The period a page opens with: the current year, early in it the last twelve months, where the ledger also
+    holds the year before to compare with; else everything.
+    """
+    early = data.last_day is not None and data.last_day.month <= 3
+    years = [option for option in options if option["label"]["en"].isdigit()]
+    for option in options[1:] if early else years[:1]:
+        choice = Choice(since=date.fromisoformat(option["since"]), until=date.fromisoformat(option["until"]))
+        if data.covers(choice.year_before):
+            return option
+    return options[0]
 
 
 def _period(zh: str, en: str, since: Any, until: Any) -> Panel:

@@ -156,7 +156,7 @@ def _hour_of_week(frame: pd.DataFrame, received: pd.Series) -> np.ndarray[Any, A
     if "occurred_at" in frame and frame["occurred_at"].notna().any():
         occurred = _wall_clock(frame["occurred_at"])
         when = occurred.where(occurred.notna(), received)
-    code = (when.dt.dayofweek * 24 + when.dt.hour).fillna(-1).to_numpy().astype(np.int16)
+    code = (when.dt.day_of_week * 24 + when.dt.hour).fillna(-1).to_numpy().astype(np.int16)
     if "precision" in frame:
         code[~frame["precision"].isin(["second", "hour"]).to_numpy()] = -1
     return code

@@ -6,7 +6,7 @@ import re
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,8 +80,7 @@ class Symposium:
 
     def _open(self) -> None:
         periods = panels.period_options(self.data)
-        lasts_long = (self.data.last_day or date.min) - (self.data.first_day or date.min) > timedelta(days=730)
-        start = next((p for p in periods if lasts_long and p["label"]["en"] == "last 12 months"), periods[0])
+        start = panels.opening_period(self.data, periods)
         board = self.board
         board.options = panels.filter_options(self.data) | {"period": periods}
         board.chosen = {"serial": 0, "since": start["since"], "until": start["until"]}
