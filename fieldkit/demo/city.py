@@ -22,7 +22,7 @@ SOURCE = "Guangyuan (demonstration)"
 
 #: Shares of complaints whose place the office has by address only, and of those that nobody can find (of the kinds of
 #: matter that come from anywhere).
-WITHOUT_COORDINATES = 0.08
+WITHOUT_COORDINATES = 0.085
 WITHOUT_PLACE = 0.033
 
 _AT_ONCE = {
