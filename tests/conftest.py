@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -56,19 +58,18 @@ def browser() -> Iterator[object]:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """The URL of an empty database on a PostgreSQL server that the session starts and stops."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     initdb = str(programs[-1]) if programs else shutil.which("initdb")
     if initdb is None:
         pytest.skip("no PostgreSQL server on this machine")
-    folder = tmp_path_factory.mktemp("postgres")
+    # Not among pytest's own folders: each run of pytest closes those to every other account again. And the path of a
+    # socket may not be long.
+    folder = Path(tempfile.mkdtemp(prefix="fieldkit-postgres-"))
     user = "postgres" if os.geteuid() == 0 else None  # the server refuses to run as root
     if user:
         shutil.chown(folder, user)
-        for parent in (folder, *folder.parents):
-            if str(parent).startswith(str(tmp_path_factory.getbasetemp().parent)):
-                parent.chmod(0o755)
 
     def run(program: str, *arguments: str) -> None:
         command = [str(Path(initdb).with_name(program)), *arguments]
@@ -98,6 +99,27 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"postgresql+psycopg://fieldkit@/postgres?host={socket}"
     finally:
         run("pg_ctl", "-D", str(data), "-m", "immediate", "stop")
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def postgres_database(postgres: str) -> Iterator[Callable[[], str]]:
+    """Makes a new empty database on the server and returns its URL; all are dropped afterwards."""
+    import psycopg
+
+    address = postgres.replace("postgresql+psycopg", "postgresql")
+    names: list[str] = []
+
+    def make() -> str:
+        names.append(f"ledger_{uuid.uuid4().hex}")
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {names[-1]}")
+        return postgres.replace("/postgres?", f"/{names[-1]}?")
+
+    yield make
+    with psycopg.connect(address, autocommit=True) as connection:
+        for name in names:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.hookimpl(hookwrapper=True)

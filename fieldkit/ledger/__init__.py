@@ -104,7 +104,7 @@ class Ledger:
     @contextlib.contextmanager
     def receiving(self) -> Iterator[Receiving]:
         """Take complaints in by the thousand; all are on disk when the block has ended well, none otherwise."""
-        with store.writing(self._engine) as connection:
+        with store.writing(self._engine, bulk=True) as connection:
             receiving = Receiving(Writer(connection, self._origin, self._actor, self._clock))
             yield receiving
             receiving.close()
@@ -212,7 +212,7 @@ class Ledger:
         """Throw the projections away, make them anew from the events, and return their hash."""
         from fieldkit.ledger.projection import rebuild
 
-        with store.writing(self._engine) as connection:
+        with store.writing(self._engine, bulk=True) as connection:
             rebuild(connection)
         return self.state_hash()
 

@@ -13,6 +13,7 @@ from fieldkit.complaints import Complaint, Person
 from fieldkit.errors import LedgerError
 from fieldkit.events import (
     COMPLAINT_RECEIVED,
+    Event,
     canonical,
     complaint_payload,
     content_of,
@@ -20,7 +21,7 @@ from fieldkit.events import (
     kept,
 )
 from fieldkit.ledger import store, tables
-from fieldkit.ledger.projection import CHUNK, RECEIVED_AT, chunks, complaint_row, project_new_cases
+from fieldkit.ledger.projection import CHUNK, RECEIVED_AT, chunks, complaint_row, project, project_new_cases
 
 if TYPE_CHECKING:
     from fieldkit.ledger.appending import FactRow, Writer
@@ -148,6 +149,7 @@ class Receiving:
 
     def _insert(self, added: Sequence[_Added]) -> None:
         connection = self._connection
+        early = self._early([one.id for one in added])
         facts: list[FactRow] = []
         rows: list[tuple[Any, ...]] = []
         persons: list[tuple[str, ...]] = []
@@ -156,13 +158,20 @@ class Receiving:
             if complaint is not receipt.read:
                 payload = canonical(complaint_payload(complaint))
             row = complaint_row(CaseComplaint(complaint_id, complaint, complaint_id))
-            rows.append(row)
+            if complaint_id not in early:
+                rows.append(row)
             facts.append((complaint_id, COMPLAINT_RECEIVED, payload, row[RECEIVED_AT]))
             if person:
                 texts = (person.name, person.phone, person.address, person.email, person.identity_number)
                 persons.append((complaint_id, *map(kept, texts)))
-        self._writer.write(facts)
+        written = self._writer.write(facts)
         store.insert(connection, tables.complaint, rows)
         store.insert(connection, tables.imported, [(one.id, one.content) for one in added])
         store.insert(connection, tables.complainant, persons)
         project_new_cases(connection, rows)
+        project(connection, [Event(*event) for event in written if event[2] in early])
+
+    def _early(self, ids: Sequence[str]) -> set[str]:
+        # Complaints that something is said of already, on another device, before they were received here.
+        subject = tables.event.c.subject
+        return set(self._connection.scalars(sa.select(subject).where(subject.in_(ids))))

@@ -19,6 +19,8 @@ SCHEMA = "0001"
 #: The advisory lock of PostgreSQL that whoever writes to a ledger holds; any number that is always the same.
 WRITE_LOCK = 0x6669656C646B
 _WRITING = "fieldkit_writing"
+_CACHE_KIB = 64 * 1024
+_BULK_CACHE_KIB = 256 * 1024
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
 
@@ -98,7 +100,7 @@ def _on_connect(connection: Any, _record: Any) -> None:
     cursor.execute(f"PRAGMA synchronous={'FULL' if wal else 'EXTRA'}")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA trusted_schema=OFF")
-    cursor.execute("PRAGMA cache_size=-65536")
+    cursor.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
     cursor.close()
 
 
@@ -109,10 +111,12 @@ def _on_begin(connection: Connection) -> None:
 
 
 @contextlib.contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
+def writing(engine: Engine, *, bulk: bool = False) -> Iterator[Connection]:
     """A transaction that writes, one at a time: committed when the block ends well, undone whatever else happens.
 
-    Raises :class:`LedgerError` when the database refuses (full disk, locked for longer than 30 s, gone).
+    With *bulk* SQLite may keep more of the file in memory meanwhile: ids are spread over every index, so that at a
+    million complaints nearly every page would be fetched anew for each. Raises :class:`LedgerError` when the
+    database refuses (full disk, locked for longer than 30 s, gone).
     """
     try:
         with engine.connect().execution_options(**{_WRITING: True}) as connection, connection.begin():
@@ -120,7 +124,8 @@ def writing(engine: Engine) -> Iterator[Connection]:
                 # One writer at a time, as SQLite has it by itself: two that change one case, or take in one file,
                 # would each count without the other.
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITE_LOCK)))
-            yield connection
+            with _cache(connection, _BULK_CACHE_KIB) if bulk else contextlib.nullcontext():
+                yield connection
     except (sa.exc.DBAPIError, sqlite3.Error) as error:
         busy = "database is locked" in str(error)
         why = (
@@ -129,6 +134,18 @@ def writing(engine: Engine) -> Iterator[Connection]:
             else reason_of(error)
         )
         raise LedgerError(f"The ledger could not be written, nothing was changed: {why}.") from error
+
+
+@contextlib.contextmanager
+def _cache(connection: Connection, kibibytes: int) -> Iterator[None]:
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    connection.exec_driver_sql(f"PRAGMA cache_size=-{kibibytes}")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql(f"PRAGMA cache_size=-{_CACHE_KIB}")
 
 
 @contextlib.contextmanager
