@@ -231,7 +231,7 @@ class Writer:
         parts: list[Clause]
         if curt:
             parts = [rng.choice((detail, effect)), demand]
-            if len(demand.zh) + len(parts[0].zh) < 32:
+            if len(demand.zh) + len(parts[0].zh) < 46:
                 parts.insert(1, other)
         else:
             parts = [detail, effect, demand]
