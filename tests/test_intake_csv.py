@@ -108,6 +108,13 @@ def test_big5_is_never_read_as_gb18030(tmp_path: Path) -> None:
     assert texts == {"臺北市內湖區工廠夜間噪音擾民，請環保局儘快派員處理，謝謝您"}
 
 
+def test_pairs_that_decode_to_two_characters_are_weighed(tmp_path: Path) -> None:
+    # 88 62 is Ê with a macron in Big5-HKSCS, two characters of which the second has no bytes of its own.
+    # Too little to tell an encoding by: refused or read, but never another error.
+    with contextlib.suppress(IntakeError):
+        assert len(entries(write(tmp_path, b"received,text\n2017-07-03,\x88\x62\n"))) == 1
+
+
 def test_a_late_gb18030_character_is_found(tmp_path: Path) -> None:
     ascii_rows = "".join(f"{i},2017-07-03 22:15,noise at night\n" for i in range(60_000))
     path = write(

@@ -206,7 +206,7 @@ def _chinese_score(data: bytes, encoding: str) -> float:
     if not wide:
         return 0.0
     # Pairs are matched where the decoder sees them, so each character is encoded again.
-    common_bytes = sum(1 for c in wide if _COMMON_BYTES[encoding].fullmatch(c.encode(encoding)))
+    common_bytes = sum(1 for c in wide if _COMMON_BYTES[encoding].fullmatch(c.encode(encoding, "ignore")))
     common = sum(1 for c in wide if c in _COMMON)
     return common_bytes / len(wide) + min(1.0, common / len(wide) / 0.15)
 

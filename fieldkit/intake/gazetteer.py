@@ -71,12 +71,16 @@ class Gazetteer:
     def __init__(self, places: Iterable[tuple[_Known, Sequence[str]]] = ()) -> None:
         self._by_name: dict[str, list[_Known]] = {}
         self._districts: dict[str, str] = {}
+        self._plain_districts: dict[str, str] = {}
+        # Names that are to be compared in a district; all districts that are not known share one list.
+        self._names_of: dict[str, list[str]] = {}
         for known, aliases in places:
             for name in (known.name, *aliases):
                 plain = _plain(name)
                 if plain and known not in self._by_name.setdefault(plain, []):
                     self._by_name[plain].append(known)
             if known.district:
+                self._plain_districts[known.district] = _plain(known.district)
                 self._districts[_plain(known.district)] = known.district
         # A name of one Chinese character or of three letters would be found in any text.
         self._lengths = sorted({len(n) for n in self._by_name if _is_telling(n)}, reverse=True)
@@ -162,9 +166,7 @@ class Gazetteer:
     def _alike(self, plain: str, within: str) -> Match | None:
         from rapidfuzz import fuzz, process
 
-        names = self._names
-        if within:
-            names = [name for name in names if self._in_district(self._by_name[name], within)]
+        names = self._names_within(within)
         offers = process.extract(plain, names, scorer=fuzz.ratio, score_cutoff=LEAST_SCORE + 1, limit=20)
         parts = process.extract(plain, names, scorer=fuzz.partial_ratio, score_cutoff=85, limit=20)
         scored: dict[str, float] = {}
@@ -191,9 +193,18 @@ class Gazetteer:
         named = [name for name in self._districts if name in plain]
         return named[0] if len(named) == 1 else ""
 
-    @staticmethod
-    def _in_district(known: Sequence[_Known], within: str) -> list[_Known]:
-        return [k for k in known if not within or not k.district or _plain(k.district) == within]
+    def _names_within(self, within: str) -> list[str]:
+        if not within:
+            return self._names
+        key = within if within in self._districts else "?"
+        if key not in self._names_of:
+            self._names_of[key] = [n for n in self._names if self._in_district(self._by_name[n], within)]
+        return self._names_of[key]
+
+    def _in_district(self, known: Sequence[_Known], within: str) -> list[_Known]:
+        if not within:
+            return list(known)
+        return [k for k in known if not k.district or self._plain_districts[k.district] == within]
 
     @staticmethod
     def _only(known: Sequence[_Known]) -> _Known | None:

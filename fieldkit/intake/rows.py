@@ -134,10 +134,12 @@ class EntryMaker:
             return Entry(number, None, self._person_of(cells), tuple(flags), raw)
         fields: dict[str, Any] = dict(self._defaults)
         for name, i in self._plain:
-            if text := as_text(cells[i]).strip():
+            cell = cells[i]
+            if text := (cell if type(cell) is str else as_text(cell)).strip():
                 fields[name] = text
         for name, i in self._free:
-            text = as_text(cells[i])
+            cell = cells[i]
+            text = cell if type(cell) is str else as_text(cell)
             if text and not text.isspace():
                 fields[name] = text
         for name, i in self._later:
