@@ -219,21 +219,26 @@ def _template(path: Path) -> tuple[str, str]:
 
 
 def _notebook_for(ws: Workspace, category: str | None) -> Path:
-    for plugin in list_plugins(ws.settings.plugins):
-        if plugin.group != "fieldkit.packs" or not plugin.allowed:
-            continue
-        try:
-            pack = _pack(plugin.name, ws.settings.plugins)
-        except PluginError:
-            continue  # a broken pack is named by `fieldkit plugins`; its cases get the common notebook
-        if pack.category == category and pack.notebook:
-            return Path(pack.notebook) if Path(pack.notebook).is_absolute() else asset(pack.notebook)
-    return asset(NOTEBOOK)
+    own = _pack_notebooks(ws.settings.plugins).get(category or "")
+    if own is None:
+        return asset(NOTEBOOK)
+    return Path(own) if Path(own).is_absolute() else asset(own)
 
 
 @cache
-def _pack(name: str, allowed: tuple[str, ...]) -> Any:
-    return load_plugin("fieldkit.packs", name, allowed)
+def _pack_notebooks(allowed: tuple[str, ...]) -> dict[str, str]:
+    """The notebooks of the packs that have one of their own, by main category."""
+    found: dict[str, str] = {}
+    for plugin in list_plugins(allowed):
+        if plugin.group != "fieldkit.packs" or not plugin.allowed:
+            continue
+        try:
+            pack = load_plugin("fieldkit.packs", plugin.name, allowed)
+        except PluginError:
+            continue  # a broken pack is named by `fieldkit plugins`; its cases get the common notebook
+        if pack.notebook:
+            found.setdefault(pack.category, pack.notebook)
+    return found
 
 
 def _is_current(job: Job, manifest: Mapping[str, Any] | None) -> bool:
