@@ -1,0 +1,265 @@
+"""Deeds of casework: a file imported whole or not at all, links, confirmed places, records noted."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fieldkit.casework import (
+    Link,
+    confirm_place,
+    import_complaints,
+    link_complaints,
+    note_record,
+    receive_complaints,
+)
+from fieldkit.complaints import Complaint, Entry, Flag
+from fieldkit.errors import FieldkitError, IntakeError, PlaceError, PluginError, UnknownCase
+from fieldkit.testing import sample_complaints
+from fieldkit.workspace import Workspace
+
+HEADER = "number,received_at,channel,category,text,address,lon,lat,name,phone\n"
+GOOD = (
+    "A-1,2017-07-01 22:10,微信,噪声,{{7*7}} <img src=x onerror=alert(1)> \u202eשלום 👷,"
+    "Station Road 12,105.80,32.43,CANARY,13900001111\n"
+    "A-2,2017-07-02 23:00,电话,噪声,=1+1,Station Road 12,105.88,32.43,,\n"
+    ",2017-07-03 09:00,电话,大气,same,,,,,\n"
+    ",2017-07-03 09:00,电话,大气,same,,,,,\n"
+)
+BAD = "A-3,never,电话,噪声,no time,,,,,\n"
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "july.csv"
+    path.write_text(HEADER + GOOD + BAD, encoding="utf-8")
+    return path
+
+
+def fingerprint(ws: Workspace) -> tuple[str, dict[str, int], str]:
+    return ws.ledger.state_hash(), ws.ledger.count(), ws.data_version
+
+
+def test_a_file_is_imported_and_again_adds_nothing(sample: Workspace, table: Path) -> None:
+    result = import_complaints(sample, table, crs="wgs84", source="office")
+    assert (result.read, result.added, result.known, result.refused) == (5, 4, 0, 1)
+    assert result.without_place == 2
+    assert result.flags["no_place"] == 2
+    assert len(sample.complaints()) == 64
+    found = sample.complaints().set_index("number")
+    assert found.loc["A-1", "text"] == "{{7*7}} <img src=x onerror=alert(1)> \u202eשלום 👷"
+    assert found.loc["A-1", "district"] == "西区"
+    assert found.loc["A-2", "district"] == "东区"
+    before = fingerprint(sample)
+    again = import_complaints(sample, table, crs="wgs84", source="office")
+    assert (again.added, again.known, again.refused) == (0, 4, 1)
+    assert fingerprint(sample) == before
+
+
+def test_a_dry_run_changes_nothing(sample: Workspace, table: Path) -> None:
+    before = fingerprint(sample), sorted(sample.settings.out.rglob("*"))
+    result = import_complaints(sample, table, crs="wgs84", dry_run=True)
+    assert (result.dry_run, result.read, result.added, result.refused) == (True, 5, 4, 1)
+    assert len(result.preview) == 4
+    assert result.refused_path is None
+    assert (fingerprint(sample), sorted(sample.settings.out.rglob("*"))) == before
+    assert "CANARY" not in repr(result)
+
+
+def test_refused_rows_are_mended_and_imported_again(sample: Workspace, table: Path) -> None:
+    first = import_complaints(sample, table, crs="wgs84", source="office")
+    assert first.refused_path == sample.settings.out / "refused-july.csv"
+    assert [path.name for path in sample.settings.out.iterdir()] == ["refused-july.csv"]
+    mended = first.refused_path.read_text(encoding="utf-8-sig").replace("never", "2017-07-04 10:00")
+    first.refused_path.write_text(mended, encoding="utf-8")
+    again = import_complaints(sample, first.refused_path, crs="wgs84", source="office")
+    assert (again.read, again.added, again.refused, again.refused_path) == (1, 1, 0, None)
+    assert sample.case("A-3").first.text == "no time"
+    whole = import_complaints(sample, table, crs="wgs84", source="office")
+    assert whole.added == 0
+
+
+def test_a_changed_row_is_refused_with_the_reason(sample: Workspace, table: Path) -> None:
+    import_complaints(sample, table, crs="wgs84", source="office")
+    before = fingerprint(sample)
+    table.write_text((HEADER + GOOD).replace("=1+1", "=1+2"), encoding="utf-8")
+    result = import_complaints(sample, table, crs="wgs84", source="office")
+    assert (result.added, result.known, result.refused) == (0, 3, 1)
+    assert result.flags["changed"] == 1
+    assert result.refused_path is not None
+    with result.refused_path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["number"] for row in rows] == ["A-2"]
+    assert "changed" in str(rows)
+    assert fingerprint(sample) == before
+    other = import_complaints(sample, table, crs="wgs84", source="another office")
+    assert other.added == 4
+
+
+def test_coordinates_in_china_without_a_system_are_not_guessed(sample: Workspace, table: Path) -> None:
+    import dataclasses
+
+    ws = Workspace(dataclasses.replace(sample.settings, crs="ask"))
+    before = fingerprint(sample)
+    with pytest.raises(IntakeError, match="has coordinates in China and does not say in which system"):
+        import_complaints(ws, table)
+    assert fingerprint(sample) == before
+    shifted = import_complaints(ws, table, crs="gcj02")
+    assert shifted.crs == "gcj02"
+    place = ws.case("A-1").place
+    assert place is not None
+    assert place.original == (105.80, 32.43)
+    assert place.lon != 105.80
+    ws.ledger.close()
+
+
+def test_an_address_is_found_in_the_gazetteer(sample: Workspace, tmp_path: Path) -> None:
+    with sample.gazetteer_path.open("a", encoding="utf-8") as file:
+        file.write("Willow Garden Community,柳园小区,community,东区,Willow Garden,105.871,32.441,80\n")
+    path = tmp_path / "x.csv"
+    path.write_text(
+        HEADER + "G-1,2017-07-01 22:10,微信,噪声,loud,Willow Garden Community,,,,\n", encoding="utf-8"
+    )
+    result = import_complaints(sample, path, crs="wgs84")
+    assert (result.located, result.without_place) == (1, 0)
+    row = sample.complaints(case="G-1").iloc[0]
+    assert (row["lon"], row["lat"], row["place_method"]) == (105.871, 32.441, "gazetteer")
+    assert row["community"] == "Willow Garden"
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\x01\x02" * 99, b"PK\x03\x04 no table"])
+def test_a_file_that_cannot_be_read_changes_nothing(
+    sample: Workspace, tmp_path: Path, content: bytes
+) -> None:
+    before = fingerprint(sample)
+    path = tmp_path / "bad.csv"
+    path.write_bytes(content)
+    with pytest.raises(IntakeError):
+        import_complaints(sample, path)
+    with pytest.raises(IntakeError):
+        import_complaints(sample, tmp_path / "nowhere.csv")
+    with pytest.raises(PluginError, match="There is no readers plugin 'crystal_ball'"):
+        import_complaints(sample, path, reader="crystal_ball")
+    assert fingerprint(sample) == before
+
+
+class Interrupted:
+    """A reading that stops after some thousand rows, as when somebody presses Ctrl-C."""
+
+    encoding, crs, mapping, unused, total = "", "wgs84", {}, (), None
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def open(self, path: Path, options: dict[str, Any]) -> Interrupted:
+        return self
+
+    def __iter__(self) -> Iterator[Entry]:
+        moment = datetime(2017, 7, 1, tzinfo=UTC)
+        for n in range(6_000):
+            yield Entry(n, Complaint(moment, "office", number=str(n)), None, (), {})
+        yield Entry(6_001, None, None, (Flag("bad_time", "received_at", "x", 6_001, "x"),), {"a": "b"})
+        raise self.error
+
+    def write_refused(self, entries: Any, path: Path) -> Path:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), IntakeError("half a file"), MemoryError()])
+def test_an_interrupted_import_leaves_nothing(
+    sample: Workspace, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    before = fingerprint(sample), sorted(sample.settings.folder.rglob("*"))
+    monkeypatch.setattr("fieldkit.casework.load_plugin", lambda *_: Interrupted(error))
+    for _ in range(2):
+        with pytest.raises(type(error)):
+            import_complaints(sample, "x.csv")
+        assert (fingerprint(sample), sorted(sample.settings.folder.rglob("*"))) == before
+
+
+def test_refused_rows_that_cannot_be_written_stop_the_import(
+    sample: Workspace, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = fingerprint(sample)
+
+    def full(*_: object) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("fieldkit.intake.tables.TableReading.write_refused", full)
+    with pytest.raises(OSError, match="No space left"):
+        import_complaints(sample, table, crs="wgs84")
+    assert fingerprint(sample) == before
+    assert list(sample.settings.out.iterdir()) == []
+
+
+def test_complaints_made_elsewhere(sample: Workspace) -> None:
+    entries = [Entry(n, one, person, (), {}) for n, (one, person) in enumerate(sample_complaints())]
+    result = receive_complaints(sample, entries, title="again")
+    assert (result.read, result.known, result.added) == (60, 60, 0)
+
+
+def test_a_link_follows_where_the_case_went(sample: Workspace) -> None:
+    assert link_complaints(sample, [Link("S-002", "S-004", "follow_up")]) == 1
+    assert "S-002" in [c.number for c in sample.case("S-001").complaints]
+    assert sample.case("S-004").state == "MERGED"
+    # Within one call, too.
+    link_complaints(sample, [Link("S-005", "S-003", "duplicate"), Link("S-006", "S-005", "duplicate")])
+    assert {c.number for c in sample.case("S-003").complaints} == {"S-003", "S-005", "S-006"}
+
+
+@pytest.mark.parametrize(
+    ("link", "error", "message"),
+    [
+        (
+            Link("S-001", "S-001", "duplicate"),
+            FieldkitError,
+            "cannot be linked to S-001, which is its own case",
+        ),
+        (
+            Link("S-001", "S-004", "duplicate"),
+            FieldkitError,
+            "cannot be linked to S-004, which is its own case",
+        ),
+        (Link("S-002", "S-001", "sibling"), FieldkitError, "The relation 'sibling' is not one of"),
+        (Link("S-002", "S-001", "duplicate", "late"), FieldkitError, "The cause 'late' does not fit"),
+        (Link("S-002", "S-001", "recurrence", "bored"), FieldkitError, "The cause 'bored' does not fit"),
+        (Link("S-999", "S-001", "duplicate"), UnknownCase, "There is no case 'S-999'"),
+    ],
+)
+def test_a_wrong_link_changes_nothing(
+    sample: Workspace, link: Link, error: type[Exception], message: str
+) -> None:
+    before = fingerprint(sample)
+    with pytest.raises(error, match=message):
+        link_complaints(sample, [Link("S-008", "S-001", "duplicate"), link])
+    assert fingerprint(sample) == before
+
+
+def test_a_place_is_confirmed(sample: Workspace) -> None:
+    confirm_place(sample, "S-008", 105.9, 32.41, district="东区", address="Orchard Lane 8 (rear)")
+    row = sample.complaints(case="S-008").iloc[0]
+    assert (row["lon"], row["lat"], row["place_method"], row["needs_confirming"]) == (
+        105.9,
+        32.41,
+        "confirmed",
+        False,
+    )
+    assert (row["district"], row["address"]) == ("东区", "Orchard Lane 8 (rear)")
+    with pytest.raises(PlaceError, match="swapped"):
+        confirm_place(sample, "S-008", 32.41, 105.9)
+
+
+def test_a_record_is_noted_for_a_case_that_exists(sample: Workspace) -> None:
+    before = sample.data_version
+    case = sample.case("S-001")
+    note_record(sample, case.id, {"files": {"html": "abc"}})
+    assert sample.records() == {case.id: {"files": {"html": "abc"}}}
+    assert sample.data_version == before
+    assert "Record written (html)" in [moment.en for moment in sample.case("S-001").timeline]
+    with pytest.raises(UnknownCase):
+        note_record(sample, "nowhere", {})
