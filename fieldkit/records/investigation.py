@@ -181,10 +181,10 @@ class Investigation:
         rows.sort(key=lambda row: row[0])
         return parts.table(
             both("事项时间线", "Timeline of the matter"),
-            [both("序号", "No."), both("时间", "When"), both("编号、渠道", "Number, channel"),
+            [both("序", "No."), both("时间", "When"), both("编号、渠道", "Number, channel"),
              both("与本案关系", "Relation to the case"), both("内容", "Text")],
             [[str(index), *cells] for index, (_, _, cells) in enumerate(rows, 1)],
-            widths=[0.8, 2.6, 2.7, 2.6, 6.3],
+            widths=[0.8, 2.6, 3.0, 2.8, 5.8],
             marked=[] if self.neighbours.empty else [index for index, (_, own, _) in enumerate(rows) if own],
             note=self._timeline_note(),
             language=self.language,
