@@ -18,6 +18,7 @@ from fieldkit.errors import LedgerError
 SCHEMA = "0001"
 #: The advisory lock of PostgreSQL that whoever writes to a ledger holds; any number that is always the same.
 WRITE_LOCK = 0x6669656C646B
+_SQLITE_FILE = "sqlite:///"
 _WRITING = "fieldkit_writing"
 _CACHE_KIB = 64 * 1024
 _BULK_CACHE_KIB = 256 * 1024
@@ -33,7 +34,11 @@ def open_store(url: str) -> Engine:
     where = parsed.render_as_string(hide_password=True)
     try:
         engine = _engine(parsed)
-        _migrate(engine)
+        try:
+            _migrate(engine)
+        except BaseException:
+            engine.dispose()  # its connection would stay open
+            raise
     except ModuleNotFoundError as error:
         raise LedgerError(
             f"PostgreSQL needs a driver: {error.name} is not installed. "
@@ -53,6 +58,9 @@ def open_store(url: str) -> Engine:
 
 
 def _parsed(url: str) -> URL:
+    if url.startswith(_SQLITE_FILE):
+        # Not parsed as an address: a folder's name may hold a question mark.
+        return URL.create("sqlite", database=url.removeprefix(_SQLITE_FILE))
     try:
         parsed = make_url(url)
     except (sa.exc.ArgumentError, ValueError) as error:
