@@ -25,6 +25,7 @@ from fieldkit.errors import PluginError
 
 if TYPE_CHECKING:
     import geopandas as gpd
+    import pandas as pd
 
 _log = logging.getLogger(__name__)
 
@@ -77,12 +78,17 @@ class Pack(Protocol):
 
 @runtime_checkable
 class Analysis(Protocol):
-    """Frame in, frame out, with a seed and its source; group ``fieldkit.analyses``."""
+    """Frame in, frame out, with a seed and its source; group ``fieldkit.analyses``.
+
+    An analysis that compares a period with another sets *takes_period*: it is then given every complaint, and *since*
+    and *until* as options.
+    """
 
     title: str
     source: str
+    takes_period: bool
 
-    def run(self, frame: gpd.GeoDataFrame, *, seed: int = 0, **options: Any) -> gpd.GeoDataFrame:
+    def run(self, frame: gpd.GeoDataFrame, *, seed: int = 0, **options: Any) -> pd.DataFrame:
         """Analyse the complaints *frame*; what was done stands in the result's ``attrs``."""
         ...
 

@@ -129,6 +129,9 @@ class Workspace:
         data cannot answer.
         """
         analysis = load_plugin("fieldkit.analyses", name, self.settings.plugins)
+        if analysis.takes_period:
+            options |= {name: day for name, day in (("since", since), ("until", until)) if day is not None}
+            since = until = None
         frame = self.complaints(category=category, district=district, since=since, until=until)
         result: pd.DataFrame = analysis.run(frame, seed=seed, **options)
         if out is not None:

@@ -152,6 +152,7 @@ class Periods:
 
     title = "A period against the year before"
     source = SOURCE
+    takes_period = True
 
     def run(self, frame: pd.DataFrame, *, seed: int = 0, **options: Any) -> pd.DataFrame:
         """Compare periods; the options are those of :func:`compare_periods`. *seed* changes nothing.

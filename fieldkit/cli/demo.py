@@ -22,8 +22,8 @@ from fieldkit.settings import DEMO_FOLDER
     "--records", "records", default=12, show_default=True, help="For how many cases a record is written."
 )
 @click.option("--serve/--no-serve", default=True, help="Open the dashboards at the end.")
-@click.option("--port", default=8866, show_default=True, help="The port of the dashboards.")
-def command(folder: str, scale: int, records: int, serve: bool, port: int) -> None:
+@click.option("--port", type=int, help="The port of the dashboards; by default 8866 or the next free one.")
+def command(folder: str, scale: int, records: int, serve: bool, port: int | None) -> None:
     """Make the 2017 demonstration ledger, find hot spots, write records, and open the dashboards."""
     import fieldkit as fk
 

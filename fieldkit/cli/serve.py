@@ -8,10 +8,12 @@ from fieldkit.cli.options import workspace_option
 
 
 @click.command("serve")
-@click.option("--port", default=8866, show_default=True, help="The port; 0 takes any free one.")
+@click.option(
+    "--port", type=int, help="The port; by default 8866 or the next free one, 0 takes any free one."
+)
 @click.option("--browser/--no-browser", default=True, help="Open the page in the browser.")
 @workspace_option
-def command(workspace: str | None, port: int, browser: bool) -> None:
+def command(workspace: str | None, port: int | None, browser: bool) -> None:
     """Open the dashboards: on this machine only, and only with the token in the address that is printed."""
     import fieldkit as fk
 

@@ -141,4 +141,4 @@ def cases_that_matter(ws: Workspace, number: int) -> list[str]:
     """The numbers of the cases of the period with the most complaints, the most first."""
     cases = ws.cases(since=PERIOD[0], until=PERIOD[1])
     chosen = cases.sort_values(["complaints", "last_at"], ascending=False, kind="stable").head(number)
-    return [row.number or row.case for row in chosen.itertuples()]
+    return [str(row.number or row.case) for row in chosen.itertuples()]
