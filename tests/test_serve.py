@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import pytest
 
-from fieldkit.dashboards.jupyter_app import Guard, without_rfc3987
+from fieldkit.dashboards.gate import Guard, without_rfc3987
 from fieldkit.dashboards.server import Serving, running
 from fieldkit.errors import ServeError
 from fieldkit.testing import sample_workspace
@@ -129,10 +129,22 @@ def test_nobody_gets_in_without_the_token(server, path):
 @pytest.mark.parametrize("path", OPEN_PATHS + SHUT_PATHS)
 def test_a_foreign_host_or_origin_is_refused_token_or_not(server, cookie, path):
     own = f"127.0.0.1:{server.port}"
-    for host in ("evil.example", f"evil.example:{server.port}", "127.0.0.1", f"127.0.0.1.evil.example:{server.port}", "[::1]"):
+    for host in (
+        "evil.example",
+        f"evil.example:{server.port}",
+        "127.0.0.1",
+        f"127.0.0.1.evil.example:{server.port}",
+        "[::1]",
+    ):
         assert ask(server, path, Host=host, Cookie=cookie).status == 403, host
         assert ask(server, f"{path}?token={server.token}", Host=host).status == 403, host
-    for origin in ("http://evil.example", "null", f"https://{own}", f"http://{own}.evil.example", "http://127.0.0.1:1"):
+    for origin in (
+        "http://evil.example",
+        "null",
+        f"https://{own}",
+        f"http://{own}.evil.example",
+        "http://127.0.0.1:1",
+    ):
         assert ask(server, path, Origin=origin, Cookie=cookie).status == 403, origin
 
 
@@ -155,11 +167,20 @@ def test_open_pages_are_for_reading_only(server, cookie, method):
 
 WANTED = ("fieldkit.toml", "ledger.sqlite", "records/photo.jpg", "etc/passwd", "server.py")
 WAYS = ("../", "..%2f", "%2e%2e/", "%2e%2e%2f", "..%5c", "....//", "..;/", "..%252f", "..%c0%af", "/")
-DOORS = ("/voila/static/", "/voila/templates/fieldkit/static/", "/voila/labextensions/", "/voila/files/", "/voila/render/", "/files/")
+DOORS = (
+    "/voila/static/",
+    "/voila/templates/fieldkit/static/",
+    "/voila/labextensions/",
+    "/voila/files/",
+    "/voila/render/",
+    "/files/",
+)
 
 
 def test_no_way_up_reaches_a_file(server, cookie):
-    forms = [door + way * times + name for door in DOORS for way in WAYS for times in (1, 6) for name in WANTED]
+    forms = [
+        door + way * times + name for door in DOORS for way in WAYS for times in (1, 6) for name in WANTED
+    ]
     forms += [door + quote(str(server.process.args[0])) for door in DOORS]
     assert len(forms) > 500
     for form in forms[:: max(1, len(forms) // 150)]:
@@ -191,15 +212,35 @@ def websocket(server: Serving, cookie: str, kernel: str):
 
 
 def message(kind: str, content: dict, channel: str = "shell") -> str:
-    header = {"msg_id": uuid.uuid4().hex, "msg_type": kind, "username": "", "session": uuid.uuid4().hex, "version": "5.3"}
-    return json.dumps({"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": channel, "buffers": []})
+    header = {
+        "msg_id": uuid.uuid4().hex,
+        "msg_type": kind,
+        "username": "",
+        "session": uuid.uuid4().hex,
+        "version": "5.3",
+    }
+    return json.dumps(
+        {
+            "header": header,
+            "parent_header": {},
+            "metadata": {},
+            "content": content,
+            "channel": channel,
+            "buffers": [],
+        }
+    )
 
 
 def test_the_socket_runs_no_code(server, cookie, workspace):
     page, _ = open_page(server, cookie)
     kernel = re.search(r'"kernelId": "([0-9a-f-]{36})"', page).group(1)
     target = workspace.settings.folder / "made-by-the-socket"
-    code = {"code": f"open({str(target)!r}, 'w').close()", "silent": False, "user_expressions": {}, "allow_stdin": False}
+    code = {
+        "code": f"open({str(target)!r}, 'w').close()",
+        "silent": False,
+        "user_expressions": {},
+        "allow_stdin": False,
+    }
     with websocket(server, cookie, kernel) as socket_:
         for kind, content in (
             ("execute_request", code),
@@ -208,14 +249,18 @@ def test_the_socket_runs_no_code(server, cookie, workspace):
             ("history_request", {"hist_access_type": "tail", "n": 5, "output": False, "raw": True}),
         ):
             socket_.send(message(kind, content))
-        socket_.send(message("debug_request", {"type": "request", "command": "initialize", "seq": 1}, "control"))
+        socket_.send(
+            message("debug_request", {"type": "request", "command": "initialize", "seq": 1}, "control")
+        )
         socket_.send(message("kernel_info_request", {}))
         seen = []
         while "kernel_info_reply" not in seen:
             seen.append(json.loads(socket_.recv(timeout=60))["msg_type"])
         time.sleep(1)
     assert not target.exists()
-    assert {"execute_reply", "complete_reply", "inspect_reply", "history_reply", "debug_reply"}.isdisjoint(seen)
+    assert {"execute_reply", "complete_reply", "inspect_reply", "history_reply", "debug_reply"}.isdisjoint(
+        seen
+    )
 
 
 def test_the_page_shows_no_code_and_no_path(server, cookie, workspace):
@@ -232,21 +277,21 @@ def test_it_listens_on_loopback_only(server):
 
 
 def test_a_port_in_use_is_said(server, workspace):
-    with pytest.raises(ServeError, match=f"Port {server.port} is in use"), running(workspace, port=server.port):
+    with (
+        pytest.raises(ServeError, match=f"Port {server.port} is in use"),
+        running(workspace, port=server.port),
+    ):
         pass
 
 
 def test_a_guessable_token_is_refused(workspace):
-    with pytest.raises(ServeError, match="at least 16"), running(workspace, token="1234"):
+    with pytest.raises(ServeError, match="at least 16"), running(workspace, token="1" * 15):
         pass
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
 def test_ctrl_c_ends_everything_at_once_and_quietly(workspace):
-    program = (
-        "import sys, fieldkit as fk\n"
-        "fk.serve(fk.open(sys.argv[1]), port=0, open_browser=False)\n"
-    )
+    program = "import sys, fieldkit as fk\nfk.serve(fk.open(sys.argv[1]), port=0, open_browser=False)\n"
     process = subprocess.Popen(
         [sys.executable, "-c", program, str(workspace.settings.folder)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,

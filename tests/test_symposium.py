@@ -22,9 +22,19 @@ from fieldkit.workspace import Workspace
 
 ROOT = Path(__file__).parents[1]
 HOSTILE = [
-    "{{7*7}}", "{% set x=1 %}", "${7*7}", "<img src=x onerror=alert(1)>", "</script><script>alert(1)</script>", "`", "C:\\new",
-    "=1+1", "#strong[x]", "$x$", "مرحبا", "😀",
-]  # fmt: skip
+    "{{7*7}}",
+    "{% set x=1 %}",
+    "${7*7}",
+    "<img src=x onerror=alert(1)>",
+    "</script><script>alert(1)</script>",
+    "`",
+    "C:\\new",
+    "=1+1",
+    "#strong[x]",
+    "$x$",
+    "مرحبا",
+    "😀",
+]
 
 
 @pytest.fixture
@@ -46,10 +56,13 @@ def everything(page: Symposium, **more: object) -> dict[str, object]:
         ({"channel": in_group("online")}, "channel in ['web', 'wechat']"),
         ({"district": "东区"}, "district == '东区'"),
         ({"since": "2017-02-01", "until": "2017-07-31"}, "'2017-02-01' <= day <= '2017-07-31'"),
-        ({"category": "noise", "channel": "visit", "since": "2017-07-01"}, "category == 'noise' and channel == 'visit' and day >= '2017-07-01'"),
+        (
+            {"category": "noise", "channel": "visit", "since": "2017-07-01"},
+            "category == 'noise' and channel == 'visit' and day >= '2017-07-01'",
+        ),
         ({"category": "no-such"}, "category == 'no-such'"),
     ],
-)  # fmt: skip
+)
 def test_a_filter_leaves_what_pandas_says(page: Symposium, sample: Workspace, chosen, query):
     frame = sample.complaints()
     frame["day"] = frame["received_at"].dt.strftime("%Y-%m-%d")
@@ -62,7 +75,9 @@ def test_a_filter_leaves_what_pandas_says(page: Symposium, sample: Workspace, ch
     bars = {row["key"]: row["now"] for row in page.board.panels["categories"]["rows"]}
     counted = expected["category"].astype(object).fillna(NONE).value_counts()
     assert {key: count for key, count in bars.items() if count} == counted.to_dict()
-    assert sum(row["now"] for row in page.board.panels["channels"]["rows"] if row["level"] == 0) == len(expected)
+    assert sum(row["now"] for row in page.board.panels["channels"]["rows"] if row["level"] == 0) == len(
+        expected
+    )
     rhythm = np.array([row["cells"] for row in page.board.panels["rhythm"]["rows"]])
     assert (rhythm == count_rhythm(expected).to_numpy()).all()
     assert len(page.board.points) == 8 * expected["lon"].notna().sum()
@@ -106,7 +121,9 @@ def test_what_is_clicked_is_listed(page: Symposium, sample: Workspace):
     detail = page.board.detail
     assert detail["total"] == place["count"] == len(detail["rows"])
     assert all("Station Road" in row["text"] for row in detail["rows"])
-    assert [row["date"] for row in detail["rows"]] == sorted((row["date"] for row in detail["rows"]), reverse=True)
+    assert [row["date"] for row in detail["rows"]] == sorted(
+        (row["date"] for row in detail["rows"]), reverse=True
+    )
     assert "Resident" not in json.dumps(detail)
     for cell in page.board.panels["hotspots"]["rows"]:
         page._clicked({"kind": "hotspot", "id": cell["id"]})
@@ -130,14 +147,25 @@ def test_a_record_opens_in_a_shut_frame_or_says_how_to_make_it(page: Symposium, 
     assert "default-src 'none'" in page.board.record["page"]
 
 
-@pytest.mark.parametrize("case", ["../../etc/passwd", "", "A" * 11, "AAAAAAAAAAAA/../x", "c:\\windows", "AAAAAAAAAAA1"])
+@pytest.mark.parametrize(
+    "case", ["../../etc/passwd", "", "A" * 11, "AAAAAAAAAAAA/../x", "c:\\windows", "AAAAAAAAAAA1"]
+)
 def test_a_record_is_asked_for_by_a_cases_id_only(page: Symposium, sample: Workspace, case):
     page._clicked({"kind": "record", "id": case})
     assert page.board.record == {}
     assert "not a case's id" in page.board.status["en"]
 
 
-@pytest.mark.parametrize("what", [{}, {"kind": "nothing"}, {"kind": "place", "id": 999}, {"kind": "point", "id": "x"}, {"kind": "hotspot", "id": None}])
+@pytest.mark.parametrize(
+    "what",
+    [
+        {},
+        {"kind": "nothing"},
+        {"kind": "place", "id": 999},
+        {"kind": "point", "id": "x"},
+        {"kind": "hotspot", "id": None},
+    ],
+)
 def test_a_forged_click_does_no_harm(page: Symposium, what):
     page._clicked(what)
     page.choose(everything(page))
@@ -180,14 +208,22 @@ def test_hostile_text_is_passed_on_unchanged(sample: Workspace):
     with sample.ledger.receiving() as receiving:
         for number, text in enumerate(HOSTILE):
             complaint = Complaint(
-                received_at=pd.Timestamp("2017-06-01 12:00", tz="Asia/Shanghai").to_pydatetime(), source="x", number=f"H{number}",
-                channel="web", text=text, translation=text, address="Hostile Road 1", place=Place(105.80, 32.42),
-            )  # fmt: skip
+                received_at=pd.Timestamp("2017-06-01 12:00", tz="Asia/Shanghai").to_pydatetime(),
+                source="x",
+                number=f"H{number}",
+                channel="web",
+                text=text,
+                translation=text,
+                address="Hostile Road 1",
+                place=Place(105.80, 32.42),
+            )
             receiving.add([Receipt(complaint, complaint, None)])
     page = Symposium(sample, permutations=99)
     page.choose(everything(page))
     rows = page.board.panels["places"]["rows"]
-    page._clicked({"kind": "place", "id": next(row["id"] for row in rows if row["name"].startswith("Hostile"))})
+    page._clicked(
+        {"kind": "place", "id": next(row["id"] for row in rows if row["name"].startswith("Hostile"))}
+    )
     assert {row["text"] for row in page.board.detail["rows"]} == set(HOSTILE)
 
 
@@ -234,7 +270,9 @@ def test_plain_voila_serves_no_file():
 
 
 def test_codes_of_a_bare_frame():
-    frame = pd.DataFrame({"received_at": pd.to_datetime(["2017-01-01", "2017-01-02"]).tz_localize("Asia/Shanghai")})
+    frame = pd.DataFrame(
+        {"received_at": pd.to_datetime(["2017-01-01", "2017-01-02"]).tz_localize("Asia/Shanghai")}
+    )
     data = CodedComplaints(frame)
     assert data.mask(Choice()).tolist() == [True, True]
     assert data.mask(Choice(since=date(2017, 1, 2))).tolist() == [False, True]

@@ -14,7 +14,7 @@ from fieldkit.dashboards.point_map import PointMap, leaflet_script, leaflet_styl
 
 #: Put before a record's page: it may use what it carries, and ask for nothing.
 _RECORD_POLICY = (
-    "<!doctype html><meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+    '<!doctype html><meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
     "img-src data:; font-src data:; style-src 'unsafe-inline'\">"
 )
 

@@ -6,7 +6,7 @@ Nothing here is HTML: the page shows each string as text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -19,8 +19,14 @@ from fieldkit.vocabulary import CHANNEL_GROUPS, channels, label, main_categories
 Panel = dict[str, Any]
 
 WEEKDAYS = (
-    ("周一", "Mon"), ("周二", "Tue"), ("周三", "Wed"), ("周四", "Thu"), ("周五", "Fri"), ("周六", "Sat"), ("周日", "Sun"),
-)  # fmt: skip
+    ("周一", "Mon"),
+    ("周二", "Tue"),
+    ("周三", "Wed"),
+    ("周四", "Thu"),
+    ("周五", "Fri"),
+    ("周六", "Sat"),
+    ("周日", "Sun"),
+)
 
 
 def words(zh: str, en: str) -> dict[str, str]:
@@ -55,7 +61,9 @@ def headline(data: CodedComplaints, mask: np.ndarray[Any, Any], before: int | No
         year = {"value": f"{before:,}", "note": words(change_text(now, before), change_text(now, before))}
     figures.append({"label": words("上年同期", "same period, year before"), **year})
     if "case" in data.frame:
-        figures.append({"label": words("涉及案件", "cases"), "value": f"{data.frame['case'][mask].nunique():,}"})
+        figures.append(
+            {"label": words("涉及案件", "cases"), "value": f"{data.frame['case'][mask].nunique():,}"}
+        )
     located = int((mask & data.located).sum())
     figures.append({"label": words("可上图", "with a place on the map"), "value": f"{located:,}"})
     return {"figures": figures, "sentence": category_sentence(data.category, mask)}
@@ -75,7 +83,9 @@ def category_sentence(category: Codes, mask: np.ndarray[Any, Any]) -> dict[str, 
     )
 
 
-def by_channel(now: Mapping[str, int], before: Mapping[str, int] | None, opened: str | None = None) -> list[Panel]:
+def by_channel(
+    now: Mapping[str, int], before: Mapping[str, int] | None, opened: str | None = None
+) -> list[Panel]:
     """Bars by channel group in the published order.
 
     Below a group of several channels stand its channels: of every group, or only of the one that *opened* (a
@@ -125,18 +135,23 @@ def _bar(
 def rhythm(counts: np.ndarray[Any, Any], left_out: int) -> Panel:
     """The heat map of complaints by weekday and hour: rows, the highest count, and how many have no hour."""
     panel: Panel = {
-        "rows": [{"label": words(zh, en), "cells": row} for (zh, en), row in zip(WEEKDAYS, counts.tolist(), strict=True)],
+        "rows": [
+            {"label": words(zh, en), "cells": row}
+            for (zh, en), row in zip(WEEKDAYS, counts.tolist(), strict=True)
+        ],
         "most": int(counts.max()),
     }
     if left_out:
-        panel["note"] = words(f"{left_out:,} 件无具体时刻，未计入", f"{left_out:,} without an hour are not counted")
+        panel["note"] = words(
+            f"{left_out:,} 件无具体时刻，未计入", f"{left_out:,} without an hour are not counted"
+        )
     return panel
 
 
 def places(ranked: pd.DataFrame) -> list[Panel]:
-    """The rows of the list of places with most complaints, as :func:`fieldkit.analysis.repeats.rank_places` ranks them."""
+    """The rows of the list of places, as :func:`fieldkit.analysis.repeats.rank_places` ranks them."""
     rows = []
-    for number, row in enumerate(ranked.itertuples(index=False)):
+    for number, row in enumerate(rows_of(ranked)):
         first, last = _month(row.first_at), _month(row.last_at)
         span = first if first == last else f"{first} – {last}"
         rows.append(
@@ -146,7 +161,7 @@ def places(ranked: pd.DataFrame) -> list[Panel]:
 
 
 def hot_cells(found: pd.DataFrame) -> list[Panel]:
-    """The rows of the list of hot spots, as :func:`fieldkit.analysis.hotspots.find_hotspots` gives them, most complaints first."""
+    """The rows of the list of hot spots of :func:`fieldkit.analysis.hotspots.find_hotspots`, most complaints first."""
     ranked = found.sort_values(["complaints", "q_value"], ascending=[False, True], kind="stable").head(30)
     return [
         {
@@ -156,15 +171,22 @@ def hot_cells(found: pd.DataFrame) -> list[Panel]:
             "note": "q < 0.01" if row.q_value < 0.01 else "q < 0.05",
             "kind": "hotspot",
         }
-        for row in ranked.itertuples(index=False)
+        for row in rows_of(ranked)
     ]
+
+
+def rows_of(frame: pd.DataFrame) -> Iterable[Any]:
+    """The rows of *frame* as tuples with a name for each column."""
+    return frame.itertuples(index=False)
 
 
 def _month(moment: Any) -> str:
     return "" if pd.isna(moment) else f"{moment:%Y-%m}"
 
 
-def complaint_rows(rows: pd.DataFrame, texts: Mapping[str, tuple[str, str]], has_record: Callable[[str], bool]) -> list[Panel]:
+def complaint_rows(
+    rows: pd.DataFrame, texts: Mapping[str, tuple[str, str]], has_record: Callable[[str], bool]
+) -> list[Panel]:
     """The list of complaints behind a place: number, date, channel, category, text, and whether a record lies ready."""
     records: dict[str, bool] = {}
     listed = []
@@ -227,7 +249,11 @@ def period_options(data: CodedComplaints) -> list[Panel]:
         options.append(_period("近十二个月", "last 12 months", earlier + timedelta(days=1), last))
     for year in range(last.year, max(first.year, last.year - 11) - 1, -1):
         start, end = first.replace(year=year, month=1, day=1), last.replace(year=year, month=12, day=31)
-        options.append(_period(f"{year} 年", f"{year}", max(start, first) if year == first.year else start, min(end, last)))
+        options.append(
+            _period(
+                f"{year} 年", f"{year}", max(start, first) if year == first.year else start, min(end, last)
+            )
+        )
     return options
 
 

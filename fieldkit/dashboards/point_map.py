@@ -7,7 +7,7 @@ the page as text (``textContent``), never as HTML.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -55,7 +55,7 @@ def own_file(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-class PointMap(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has no types
+class PointMap(anywidget.AnyWidget):
     """A map of points, hot cells, clusters and named outlines; every coordinate is lon, lat in WGS-84 degrees.
 
     Fill it with :meth:`show_points`, :meth:`show_areas` and the traits *cells* (``id``, ``ring``, ``q``, ``label``),
@@ -72,12 +72,12 @@ class PointMap(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has no t
 
     points = traitlets.Bytes(b"").tag(sync=True)
     origin = traitlets.List([0.0, 0.0]).tag(sync=True)
-    areas = traitlets.List([]).tag(sync=True)
-    cells = traitlets.List([]).tag(sync=True)
-    clusters = traitlets.List([]).tag(sync=True)
-    legend = traitlets.List([]).tag(sync=True)
-    bounds = traitlets.List([]).tag(sync=True)
-    whole = traitlets.List([]).tag(sync=True)
+    areas: Any = traitlets.List([]).tag(sync=True)
+    cells: Any = traitlets.List([]).tag(sync=True)
+    clusters: Any = traitlets.List([]).tag(sync=True)
+    legend: Any = traitlets.List([]).tag(sync=True)
+    bounds: Any = traitlets.List([]).tag(sync=True)
+    whole: Any = traitlets.List([]).tag(sync=True)
     clicked = traitlets.Dict({}).tag(sync=True)
 
     #: Which of the points given to :meth:`show_points` are drawn, as positions; a click names a position here.
@@ -89,7 +89,7 @@ class PointMap(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget has no t
         Coordinates travel as 32-bit offsets from the middle, exact to a few centimetres within a province. Points
         that are not numbers are left out.
         """
-        lon, lat = np.asarray(lons, dtype=float), np.asarray(lats, dtype=float)
+        lon, lat = np.array(lons, dtype=float), np.array(lats, dtype=float)
         known = np.flatnonzero(np.isfinite(lon) & np.isfinite(lat))
         self.drawn = _even_sample(known, MOST_POINTS)
         lon, lat = lon[self.drawn], lat[self.drawn]
@@ -120,8 +120,12 @@ def area_outlines(areas: Areas) -> list[dict[str, Any]]:
         return []
     west, south, east, north = shapely.total_bounds(polygons)
     outlines = []
-    for name, shape in zip(areas.names, shapely.simplify(polygons, max(east - west, north - south) / 3000), strict=True):
-        parts = [part for part in shapely.get_parts(shape) if part.geom_type == "Polygon" and not part.is_empty]
+    for name, shape in zip(
+        areas.names, shapely.simplify(polygons, max(east - west, north - south) / 3000), strict=True
+    ):
+        parts = [
+            part for part in shapely.get_parts(shape) if part.geom_type == "Polygon" and not part.is_empty
+        ]
         if not parts:
             continue
         middle = max(parts, key=lambda part: part.area).representative_point()
@@ -134,13 +138,16 @@ def _ring(line: Any) -> list[list[float]]:
     return [[round(x, 5), round(y, 5)] for x, y in line.coords]
 
 
-def bounds_of(lons: Sequence[float], lats: Sequence[float], share: float = 1.0) -> list[list[float]]:
+def bounds_of(lons: Iterable[float], lats: Iterable[float], share: float = 1.0) -> list[list[float]]:
     """The south-west and north-east corner of the middle *share* of the points, never narrower than about 2 km."""
-    lon, lat = np.asarray(lons, dtype=float), np.asarray(lats, dtype=float)
+    lon, lat = np.array(lons, dtype=float), np.array(lats, dtype=float)
     known = np.isfinite(lon) & np.isfinite(lat)
     if not known.any():
         return []
     cut = [(1 - share) / 2, (1 + share) / 2]
     (west, east), (south, north) = np.quantile(lon[known], cut), np.quantile(lat[known], cut)
-    wider, higher = max(0.0, _SMALLEST_VIEW - (east - west)) / 2, max(0.0, _SMALLEST_VIEW - (north - south)) / 2
+    wider, higher = (
+        max(0.0, _SMALLEST_VIEW - (east - west)) / 2,
+        max(0.0, _SMALLEST_VIEW - (north - south)) / 2,
+    )
     return [[float(west - wider), float(south - higher)], [float(east + wider), float(north + higher)]]

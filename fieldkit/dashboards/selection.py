@@ -55,7 +55,7 @@ class Codes:
 
     @classmethod
     def of(cls, frame: pd.DataFrame, column: str, main: bool = False) -> Codes:
-        """The codes of *column*; a missing column is all none, and so are empty texts. *main* cuts to main categories."""
+        """The codes of *column*; a missing column and empty texts are none; *main* cuts to main categories."""
         if column not in frame:
             return cls((), np.full(len(frame), -1, dtype=np.int16))
         as_category = frame[column].astype("category").cat
@@ -68,7 +68,8 @@ class Codes:
 
     def equal(self, name: str) -> np.ndarray[Any, Any]:
         """Which rows carry *name*; a name that does not occur is carried by none."""
-        return self.values == (self.names.index(name) if name in self.names else -2)
+        same: np.ndarray[Any, Any] = self.values == (self.names.index(name) if name in self.names else -2)
+        return same
 
     def count(self, mask: np.ndarray[Any, Any]) -> dict[str, int]:
         """How many rows of *mask* carry each name, and :data:`NONE` where any carry none."""
@@ -104,11 +105,14 @@ class CodedComplaints:
         """Which rows *choice* leaves, as an array of bool."""
         keep = np.ones(len(self), dtype=bool)
         if choice.category:
-            keep &= self.category.values < 0 if choice.category == NONE else self.category.equal(choice.category)
+            keep &= (
+                self.category.values < 0 if choice.category == NONE else self.category.equal(choice.category)
+            )
         if choice.channel.startswith(_GROUP):
             group = choice.channel.removeprefix(_GROUP)
             keep &= np.isin(
-                self.channel.values, [n for n, code in enumerate(self.channel.names) if group_of(code) == group]
+                self.channel.values,
+                [n for n, code in enumerate(self.channel.names) if group_of(code) == group],
             )
         elif choice.channel:
             keep &= self.channel.equal(choice.channel)
@@ -156,7 +160,9 @@ def _hour_of_week(frame: pd.DataFrame, received: pd.Series) -> np.ndarray[Any, A
     if "occurred_at" in frame and frame["occurred_at"].notna().any():
         occurred = _wall_clock(frame["occurred_at"])
         when = occurred.where(occurred.notna(), received)
-    code = (when.dt.day_of_week * 24 + when.dt.hour).fillna(-1).to_numpy().astype(np.int16)
+    code: np.ndarray[Any, Any] = (
+        (when.dt.day_of_week * 24 + when.dt.hour).fillna(-1).to_numpy().astype(np.int16)
+    )
     if "precision" in frame:
         code[~frame["precision"].isin(["second", "hour"]).to_numpy()] = -1
     return code

@@ -13,14 +13,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fieldkit.dashboards.jupyter_app import IN_USE
+from fieldkit.dashboards.gate import IN_USE
 from fieldkit.errors import ServeError
 from fieldkit.settings import asset
 
@@ -32,6 +31,7 @@ PORT = 8866
 
 _PATIENCE_S = 90.0
 _SHORTEST_TOKEN = 16
+_NEW_PROCESS_GROUP = 0x200  # of the Windows API
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +86,11 @@ def serve(
 
 @contextmanager
 def running(ws: Workspace, *, port: int | None = None, token: str | None = None) -> Iterator[Serving]:
-    """Serve the dashboards of *ws* while the ``with`` block runs; the parameters and errors are those of :func:`serve`."""
+    """Serve the dashboards of *ws* while the ``with`` block runs; parameters and errors are those of :func:`serve`."""
     if token is not None and (len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable()):
-        raise ServeError(f"A token must have at least {_SHORTEST_TOKEN} plain characters. Leave it out to get a new one.")
+        raise ServeError(
+            f"A token must have at least {_SHORTEST_TOKEN} plain characters. Leave it out to get a new one."
+        )
     chosen = token or secrets.token_urlsafe(24)
     folder = Path(tempfile.mkdtemp(prefix="fieldkit-serve-"))
     process = _start(ws, folder, port, chosen)
@@ -102,7 +104,7 @@ def running(ws: Workspace, *, port: int | None = None, token: str | None = None)
 def _start(ws: Workspace, folder: Path, port: int | None, token: str) -> subprocess.Popen[str]:
     # The empty folder is where the server works and keeps its sockets' keys: no setting, program or notebook that
     # happens to lie in the caller's folder or home is picked up.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER_", "FIELDKIT_"))}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTER_")}
     environment |= {
         "JUPYTER_CONFIG_DIR": str(folder),
         "JUPYTER_NO_CONFIG": "1",
@@ -110,36 +112,44 @@ def _start(ws: Workspace, folder: Path, port: int | None, token: str) -> subproc
         "FIELDKIT_WORKSPACE": str(ws.settings.folder),
         "PYTHONWARNINGS": "ignore",
     }
-    environment |= {n: v for n, v in os.environ.items() if n.startswith("FIELDKIT_") and n != "FIELDKIT_WORKSPACE"}
     log_path = _log_path(ws)
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open("a", encoding="utf-8") as log:
         # A session of its own: Ctrl-C reaches the caller, who closes the pipe, on which the server ends in order.
-        apart = {"creationflags": 0x200} if sys.platform == "win32" else {"start_new_session": True}
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "fieldkit.dashboards.jupyter_app"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd=folder, env=environment, text=True, **apart,  # type: ignore[call-overload]
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            cwd=folder,
+            env=environment,
+            text=True,
+            start_new_session=sys.platform != "win32",
+            creationflags=_NEW_PROCESS_GROUP if sys.platform == "win32" else 0,
+        )
     orders = {"port": PORT if port is None else port, "retries": 20 if port is None else 0, "token": token}
     orders["dashboards"] = str(asset("dashboards/symposium.ipynb").parent)
+    assert process.stdin is not None
     process.stdin.write(json.dumps(orders) + "\n")
     process.stdin.flush()
-    return process  # type: ignore[no-any-return]
+    return process
 
 
 def _wait_for_port(process: subprocess.Popen[str], ws: Workspace, port: int | None) -> int:
-    assert process.stdout is not None  # noqa: S101 - it was asked for
+    assert process.stdout is not None
     line = process.stdout.readline()  # the server's one line, or nothing when it has ended
     if line:
         return int(json.loads(line)["port"])
     process.wait(timeout=_PATIENCE_S)
     if process.returncode == IN_USE:
-        raise ServeError(f"Port {port or PORT} is in use. Give another one with --port, or none to take the next free one.")
+        raise ServeError(
+            f"Port {port or PORT} is in use. Give another one with --port, or none to take the next free one."
+        )
     raise ServeError(f"The server did not start. See {_log_path(ws)}.")
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
+    assert process.stdin is not None and process.stdout is not None  # noqa: PT018
     try:
         process.stdin.close()
         process.wait(timeout=10)

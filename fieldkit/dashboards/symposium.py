@@ -73,7 +73,8 @@ class Symposium:
             return
         if not len(self.data):
             self.board.status = words(
-                "台账中还没有投诉。请先运行：fieldkit import 文件", "The ledger holds no complaints yet. Run: fieldkit import FILE"
+                "台账中还没有投诉。请先运行：fieldkit import 文件",
+                "The ledger holds no complaints yet. Run: fieldkit import FILE",
             )
             return
         self._open()
@@ -116,8 +117,12 @@ class Symposium:
 
         return {
             "headline": self._panel("headline", lambda: panels.headline(data, mask, before)),
-            "channels": self._panel("channels", lambda: {"rows": panels.by_channel(*counts(data.channel), choice.channel)}),
-            "categories": self._panel("categories", lambda: {"rows": panels.by_category(*counts(data.category))}),
+            "channels": self._panel(
+                "channels", lambda: {"rows": panels.by_channel(*counts(data.channel), choice.channel)}
+            ),
+            "categories": self._panel(
+                "categories", lambda: {"rows": panels.by_category(*counts(data.category))}
+            ),
             "rhythm": self._panel("rhythm", lambda: panels.rhythm(*data.rhythm(mask))),
         }
 
@@ -165,7 +170,7 @@ class Symposium:
         hot, clusters = results["hotspots"].get("frame"), results["clusters"].get("frame")
         bounds = self._bounds(hot, clusters)
         return {
-            "cells": [] if hot is None else [_cell(row) for row in hot.itertuples(index=False)],
+            "cells": [] if hot is None else [_cell(row) for row in panels.rows_of(hot)],
             "clusters": [] if clusters is None else _rings(clusters),
             "legend": self._legend(results),
             "panels": {**self.board.panels, **_without_frames(results), "waiting": None},
@@ -173,14 +178,18 @@ class Symposium:
         }
 
     def _bounds(self, hot: Any, clusters: Any) -> list[list[float]]:
-        west, east, south, north = [], [], [], []
+        lons: list[float] = []
+        lats: list[float] = []
         if hot is not None and len(hot):
             corners = hot.bounds
-            west, east, south, north = corners["minx"], corners["maxx"], corners["miny"], corners["maxy"]
-        named = [] if clusters is None else _largest(clusters).head(_NAMED)
-        lons = [*west, *east, *(named["lon"] if len(named) else [])]
+            lons += [*corners["minx"], *corners["maxx"]]
+            lats += [*corners["miny"], *corners["maxy"]]
+        if clusters is not None:
+            named = _largest(clusters).head(_NAMED)
+            lons += named["lon"].tolist()
+            lats += named["lat"].tolist()
         if lons:
-            return bounds_of(lons, [*south, *north, *(named["lat"] if len(named) else [])])
+            return bounds_of(lons, lats)
         return bounds_of(self.data.lon[self._rows], self.data.lat[self._rows], 0.9)
 
     def _legend(self, results: dict[str, Any]) -> list[dict[str, str]]:
@@ -189,17 +198,31 @@ class Symposium:
         if (hot := results["hotspots"].get("frame")) is not None:
             n = results["hotspots"]["tested"]
             if len(hot):
-                rows.append({"key": "hot1", "label": say(words("极显著热点（错误发现率 < 1 %）", "hot spot, false discovery rate < 1 %"))})
+                rows.append(
+                    {
+                        "key": "hot1",
+                        "label": say(
+                            words("极显著热点（错误发现率 < 1 %）", "hot spot, false discovery rate < 1 %")
+                        ),
+                    }
+                )
                 rows.append({"key": "hot2", "label": say(words("显著热点（< 5 %）", "< 5 %"))})
             else:
-                rows.append({"key": "none", "label": say(words(f"检验 {n} 格，无显著热点", f"{n} cells tested, none is hot"))})
+                rows.append(
+                    {
+                        "key": "none",
+                        "label": say(words(f"检验 {n} 格，无显著热点", f"{n} cells tested, none is hot")),
+                    }
+                )
         else:
             rows.append({"key": "none", "label": say(results["hotspots"]["problem"])})
         if (clusters := results["clusters"].get("frame")) is not None and len(clusters):
             rows.append({"key": "cluster", "label": say(words("投诉聚集点", "cluster of complaints"))})
         located, drawn = self._rows.size, self.board.drawn.size
-        one = (words("一点一件投诉", "one dot, one complaint") if drawn == located
-               else words(f"一点约 {located / MOST_POINTS:.1f} 件", f"one dot, about {located / MOST_POINTS:.1f} complaints"))  # fmt: skip
+        one = words("一点一件投诉", "one dot, one complaint")
+        if drawn < located:
+            share = f"{located / MOST_POINTS:.1f}"
+            one = words(f"一点约 {share} 件", f"one dot, about {share} complaints")
         return [*rows, {"key": "point", "label": say(one)}] if located else rows
 
     def _say(self, wording: dict[str, str]) -> str:
@@ -221,11 +244,13 @@ class Symposium:
         title, rows = self.members(kind, key)
         rows = rows.iloc[::-1]
         shown = rows.head(LONGEST_LIST)
-        listed = panels.complaint_rows(shown, self._texts(shown), lambda case: self._record_path(case).is_file())
+        listed = panels.complaint_rows(
+            shown, self._texts(shown), lambda case: self._record_path(case).is_file()
+        )
         self.board.detail = {"kind": kind, "id": key, "title": title, "total": len(rows), "rows": listed}
 
     def members(self, kind: str, key: Any) -> tuple[str, pd.DataFrame]:
-        """The name and the complaints, oldest first, of the hot spot, cluster, place or point *key* of the present choice."""
+        """The name and the complaints, oldest first, of the hot spot, cluster, place or point *key*."""
         results = self._analysed[self.choice]
         if kind == "point":
             return self._at_point(int(self._rows[self.board.drawn[int(key)]]))
@@ -247,17 +272,26 @@ class Symposium:
         west, south, east, north = polygon.bounds
         lon, lat, edge = self.data.lon, self.data.lat, max(east - west, north - south) / 2
         # Wider than the cell: a coarse cell's complaints are those of its fine cells, which reach over its edge.
-        near = self.mask & (lon > west - edge) & (lon < east + edge) & (lat > south - edge) & (lat < north + edge)
+        near = (
+            self.mask
+            & (lon > west - edge)
+            & (lon < east + edge)
+            & (lat > south - edge)
+            & (lat < north + edge)
+        )
         rows = self.data.frame[near]
         resolution = int(cell[1], 16)  # an H3 index in hexadecimal: the second digit is the resolution
-        return rows[cells_at(rows.reset_index(drop=True), resolution) == int(cell, 16)]
+        inside: pd.DataFrame = rows[cells_at(rows.reset_index(drop=True), resolution) == int(cell, 16)]
+        return inside
 
     def _at_point(self, row: int) -> tuple[str, pd.DataFrame]:
         from fieldkit.places import distances_m
 
         at = self.data.frame.iloc[row]
         away = distances_m(self.data.lon[row], self.data.lat[row], self.data.lon, self.data.lat)
-        name = next((str(at[c]) for c in ("community", "address", "district") if c in at and _filled(at[c])), "")
+        name = next(
+            (str(at[c]) for c in ("community", "address", "district") if c in at and _filled(at[c])), ""
+        )
         return name, self.data.frame[self.mask & (away <= 30)]
 
     def _texts(self, rows: pd.DataFrame) -> dict[str, tuple[str, str]]:
@@ -287,11 +321,16 @@ class Symposium:
 
     def _open_record(self, case: str) -> None:
         path = self._record_path(case)
-        number = next((row["number"] for row in self.board.detail.get("rows", []) if row["case"] == case), case)
+        number = next(
+            (row["number"] for row in self.board.detail.get("rows", []) if row["case"] == case), case
+        )
         if path.is_file():
             self.board.show_record(number, path.read_text(encoding="utf-8"))
             return
-        sentence = words("此案还没有记录。在终端运行下面的命令即可生成：", "This case has no record yet. This command writes it:")
+        sentence = words(
+            "此案还没有记录。在终端运行下面的命令即可生成：",
+            "This case has no record yet. This command writes it:",
+        )
         self.board.say_in_place_of_record(number, sentence, f"fieldkit records --case {case}")
 
     # What went wrong -------------------------------------------------------------------------------------------
@@ -299,14 +338,14 @@ class Symposium:
     def _panel(self, name: str, make: Callable[[], Panel]) -> Panel:
         try:
             return make()
-        except Exception as error:  # noqa: BLE001 - one panel's failure must not take the page from a meeting
+        except Exception as error:
             self._log(name)
             return {"problem": _problem(error)}
 
     def _guarded(self, name: str, act: Callable[[], Any]) -> Any:
         try:
             return act()
-        except Exception as error:  # noqa: BLE001 - see _panel
+        except Exception as error:
             self._log(name)
             self.board.status = _problem(error)
             return None
@@ -315,14 +354,19 @@ class Symposium:
         try:
             self.ws.settings.out.mkdir(parents=True, exist_ok=True)
             with (self.ws.settings.out / "dashboard.log").open("a", encoding="utf-8") as log:
-                log.write(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S%z} {name}\n{traceback.format_exc()}\n")
+                log.write(
+                    f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S%z} {name}\n{traceback.format_exc()}\n"
+                )
         except OSError:
             return  # a full disk must not take the page away either
 
 
 def choice_of(chosen: dict[str, Any]) -> Choice:
-    """The :class:`Choice` in what the page sent; a date that is none, and anything that is no text, counts as not chosen."""
-    texts = {name: value if isinstance(value := chosen.get(name), str) else "" for name in ("category", "channel", "district")}
+    """The :class:`Choice` in what the page sent; what is no text or no date counts as not chosen."""
+    texts = {
+        name: value if isinstance(value := chosen.get(name), str) else ""
+        for name in ("category", "channel", "district")
+    }
     return Choice(**texts, since=_day(chosen.get("since")), until=_day(chosen.get("until")))
 
 
@@ -336,7 +380,10 @@ def _day(text: Any) -> date | None:
 def _problem(error: Exception) -> dict[str, str]:
     if isinstance(error, FieldkitError):
         return words(f"无法计算：{error}", str(error))
-    return words("此项暂时无法显示，详情见日志 dashboard.log。", "This cannot be shown just now; details are in dashboard.log.")
+    return words(
+        "此项暂时无法显示，详情见日志 dashboard.log。",
+        "This cannot be shown just now; details are in dashboard.log.",
+    )
 
 
 def _filled(value: Any) -> bool:
@@ -348,7 +395,10 @@ def _ids(joined: Any) -> set[str]:
 
 
 def _without_frames(results: dict[str, Any]) -> dict[str, Any]:
-    return {name: {key: value for key, value in panel.items() if key != "frame"} for name, panel in results.items()}
+    return {
+        name: {key: value for key, value in panel.items() if key != "frame"}
+        for name, panel in results.items()
+    }
 
 
 def _cell(row: Any) -> dict[str, Any]:
@@ -366,7 +416,7 @@ def _rings(clusters: pd.DataFrame) -> list[dict[str, Any]]:
             "label": f"{row.name} · {int(row.complaints)} 件",
             "named": place < _NAMED,
         }
-        for place, row in enumerate(_largest(clusters).head(200).itertuples(index=False))
+        for place, row in enumerate(panels.rows_of(_largest(clusters).head(200)))
     ]
 
 
