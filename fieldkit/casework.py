@@ -101,7 +101,8 @@ def import_complaints(
     plugin = load_plugin("fieldkit.readers", reader, ws.settings.plugins)
     options = {
         "time_zone": ws.settings.time_zone,
-        "crs": crs or ws.settings.crs,
+        "crs": crs or "ask",
+        "default_crs": ws.settings.crs,
         "mapping": Path(mapping) if isinstance(mapping, str) else mapping,
         "source": source,
         "sheet": sheet,

@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fieldkit.cases import Case
-from fieldkit.errors import SettingsError
+from fieldkit.errors import AnalysisError, SettingsError
 from fieldkit.files import write_text
 from fieldkit.ledger import Ledger
 from fieldkit.places import Areas
-from fieldkit.plugins import load_plugin
+from fieldkit.plugins import list_plugins, load_plugin
 from fieldkit.settings import Settings, find_workspace, read_settings, write_settings
 
 if TYPE_CHECKING:
     import geopandas as gpd
     import pandas as pd
+
+#: The most complaints that a map draws one by one.
+MOST_POINTS = 50_000
 
 _GAZETTEER_HEADER = "name,alias,kind,district,community,lon,lat,accuracy_m\n"
 
@@ -124,7 +127,8 @@ class Workspace:
         """Run the analysis *name* (group ``fieldkit.analyses``) on the complaints that pass the filters.
 
         *options* go to the analysis. With *out* the result is also written, by its suffix: ``.html`` a map that
-        opens without network, ``.png``, ``.geojson``, ``.gpkg``, ``.parquet`` or ``.csv``. Raises
+        opens without network (as the description ``maps/NAME.toml`` says, where there is one; single complaints only
+        up to :data:`MOST_POINTS`), ``.png``, ``.geojson``, ``.gpkg``, ``.parquet`` or ``.csv``. Raises
         :class:`~fieldkit.errors.PluginError` for an unknown name, :class:`~fieldkit.errors.AnalysisError` when the
         data cannot answer.
         """
@@ -135,14 +139,39 @@ class Workspace:
         frame = self.complaints(category=category, district=district, since=since, until=until)
         result: pd.DataFrame = analysis.run(frame, seed=seed, **options)
         if out is not None:
-            self.write(result, Path(out), title=analysis.title)
+            self._write(name, analysis.title, frame, result, Path(out), seed)
         return result
 
-    def write(self, result: pd.DataFrame, out: Path, *, title: str) -> Path:
-        """Write the *result* of an analysis to *out*, by its suffix, with the office's areas as the base of maps."""
+    def _write(
+        self, name: str, title: str, frame: gpd.GeoDataFrame, result: pd.DataFrame, out: Path, seed: int
+    ) -> None:
         from fieldkit import maps
 
-        return maps.write_map(result, out, title=title, areas=self.areas())
+        areas = self.areas()
+        described = maps.described(name, self.settings.maps) if out.suffix.lower() == ".html" else None
+        if described is None:
+            maps.write_map(result, out, title=title, areas=areas)
+            return
+        frames = {name: result}
+        for layer in described.layers:
+            if layer.data not in frames and (data := self._layer_data(layer.data, frame, seed)) is not None:
+                frames[layer.data] = data
+        page = maps.draw_description(described, frames, areas=areas, allowed=self.settings.plugins)
+        write_text(out, page)
+
+    def _layer_data(self, name: str, frame: gpd.GeoDataFrame, seed: int) -> pd.DataFrame | None:
+        if name == "complaints":
+            # Beyond this a map is slow to open and its single points say nothing; the cells and clusters do.
+            return frame if len(frame) <= MOST_POINTS else None
+        if name not in {plugin.name for plugin in list_plugins() if plugin.group == "fieldkit.analyses"}:
+            return None
+        try:
+            result: pd.DataFrame = load_plugin("fieldkit.analyses", name, self.settings.plugins).run(
+                frame, seed=seed
+            )
+        except AnalysisError:
+            return None  # too few complaints for this layer; the map is drawn without it
+        return result
 
 
 def open_workspace(folder: str | Path | None = None) -> Workspace:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fieldkit.maps.description import Description, draw_description, load_description
+from fieldkit.maps.description import Description, described, draw_description, load_description
 from fieldkit.maps.drawing import MapLayer, add_drawing, draw_map
 from fieldkit.maps.folium_patch import map_text, patch_branca
 from fieldkit.maps.layers import AreasLayer, ComplaintsLayer, HotspotsLayer, PlacesLayer, layer_for
@@ -17,6 +17,7 @@ __all__ = [
     "MapLayer",
     "PlacesLayer",
     "add_drawing",
+    "described",
     "draw_description",
     "draw_map",
     "layer_for",

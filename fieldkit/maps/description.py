@@ -60,6 +60,13 @@ def load_description(name: str, folder: Path | None = None) -> Description:
     raise MapError(f"There is no map {name!r}. Described are: {', '.join(known) or 'none'}.")
 
 
+def described(name: str, folder: Path | None = None) -> Description | None:
+    """The description ``<name>.toml`` as :func:`load_description` reads it, or None when there is none."""
+    if any((place / f"{name}.toml").is_file() for place in (folder, built_in_folder()) if place is not None):
+        return load_description(name, folder)
+    return None
+
+
 def built_in_folder() -> Path:
     """The folder of the kit's own map descriptions: in the installed package, else in the source tree."""
     packaged = Path(str(resources.files("fieldkit").joinpath("_assets", "maps")))
