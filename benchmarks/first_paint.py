@@ -24,11 +24,20 @@ from fieldkit.testing import sample_workspace
 from fieldkit.workspace import open_workspace
 
 EMPTY = {
-    "cells": [{"cell_type": "code", "id": "a", "execution_count": None, "metadata": {}, "outputs": [], "source": ["print('empty')"]}],
+    "cells": [
+        {
+            "cell_type": "code",
+            "id": "a",
+            "execution_count": None,
+            "metadata": {},
+            "outputs": [],
+            "source": ["print(1)"],
+        }
+    ],
     "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
     "nbformat": 4,
     "nbformat_minor": 5,
-}  # fmt: skip
+}
 CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
 PAINT = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 

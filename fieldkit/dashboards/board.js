@@ -125,7 +125,7 @@ function drawRhythm(language, box, panel) {
 
 function drawList(language, box, panel, open) {
   box.replaceChildren();
-  if (!panel) return;
+  if (!panel) return box.append(say(language, { zh: "正在计算…", en: "computing …" }, "fk-foot"));
   if (panel.problem) return box.append(say(language, panel.problem, "fk-problem"));
   if (!panel.rows.length) return box.append(say(language, { zh: "没有。", en: "None." }, "fk-foot"));
   const list = make("ol", "fk-list");
@@ -338,6 +338,7 @@ function drawBoard(model, root) {
   drawPanels();
   drawDetail(language, detail, model.get("detail"), ask, closeDetail);
   const removeMap = drawPointMap(model, mapBox);
+  ask({ kind: "ready" });
   if (lacksChinese()) (model.get("font").byteLength ? useFont() : ask({ kind: "font" }));
   return () => {
     for (const [event, act] of Object.entries(watched)) model.off(event, act);

@@ -54,14 +54,21 @@ def symposium(ws: Workspace, *, permutations: int = PERMUTATIONS) -> Board:
     A panel that cannot be computed says so in a sentence; details go to ``dashboard.log`` in the workspace's
     ``out`` folder.
     """
-    return Symposium(ws, permutations=permutations).board
+    return Symposium(ws, permutations=permutations, wait_for_page=True).board
 
 
 class Symposium:
-    """The state behind one viewer's symposium page: the complaints, the present choice and the board it is shown on."""
+    """The state behind one viewer's symposium page: the complaints, the present choice and the board it is shown on.
 
-    def __init__(self, ws: Workspace, *, permutations: int = PERMUTATIONS) -> None:
+    With *wait_for_page* the first analyses are made when the page says that it is there, so that it shows its figures
+    without waiting for them.
+    """
+
+    def __init__(
+        self, ws: Workspace, *, permutations: int = PERMUTATIONS, wait_for_page: bool = False
+    ) -> None:
         self.ws = ws
+        self.wait_for_page = wait_for_page
         self.permutations = permutations
         self.board = Board(title=ws.settings.title, language=ws.settings.language)
         self._analysed: OrderedDict[Choice, dict[str, Any]] = OrderedDict()
@@ -87,7 +94,9 @@ class Symposium:
         board.chosen = {"serial": 0, "since": start["since"], "until": start["until"]}
         board.whole = bounds_of(self.data.lon, self.data.lat)
         self._guarded("areas", lambda: board.show_areas(self.ws.areas()))
-        self.choose(board.chosen)
+        self._show(choice_of(board.chosen))
+        if not self.wait_for_page:
+            self._finish(0)
         board.observe(lambda change: self.choose(change["new"]), "chosen")
         board.observe(lambda change: self._clicked(change["new"]), "clicked")
 
@@ -95,17 +104,22 @@ class Symposium:
 
     def choose(self, chosen: dict[str, Any]) -> None:
         """Show what the filters in *chosen* leave: first what is quickly counted, then what has to be analysed."""
-        choice = choice_of(chosen)
+        self._show(choice_of(chosen))
+        serial = chosen.get("serial", 0)
+        self._finish(serial if isinstance(serial, int) else 0)
+
+    def _show(self, choice: Choice) -> None:
         self.choice = choice
         self.mask = self.data.mask(choice)
         quick = self._guarded("counts", lambda: self._counted(choice)) or {}
-        waiting = words("正在计算…", "computing …") if choice not in self._analysed else None
         with self.board.hold_sync():
-            self.board.panels = {**self.board.panels, **quick, "waiting": waiting}
+            self.board.panels = {**self.board.panels, **quick}
             self.board.detail = {}
             self._guarded("points", self._show_points)
-        results = self._analyse(choice)
-        changed_traits(self.board, self._drawn(results) | {"answered": int(chosen.get("serial", 0))})
+
+    def _finish(self, serial: int) -> None:
+        results = self._analyse(self.choice)
+        changed_traits(self.board, self._drawn(results) | {"answered": serial})
 
     def _counted(self, choice: Choice) -> dict[str, Any]:
         data, mask, earlier = self.data, self.mask, choice.year_before
@@ -173,7 +187,7 @@ class Symposium:
             "cells": [] if hot is None else [_cell(row) for row in panels.rows_of(hot)],
             "clusters": [] if clusters is None else _rings(clusters),
             "legend": self._legend(results),
-            "panels": {**self.board.panels, **_without_frames(results), "waiting": None},
+            "panels": {**self.board.panels, **_without_frames(results)},
             **({"bounds": bounds} if bounds else {}),
         }
 
@@ -233,7 +247,10 @@ class Symposium:
 
     def _clicked(self, what: dict[str, Any]) -> None:
         kind, key = what.get("kind"), what.get("id")
-        if kind == "font":
+        if kind == "ready":
+            if self.choice not in self._analysed:
+                self._finish(0)
+        elif kind == "font":
             self._guarded("font", self.board.send_font)
         elif kind == "record":
             self._guarded("record", lambda: self._open_record(str(key)))
