@@ -109,4 +109,5 @@ class Entry:
     complaint: Complaint | None
     person: Person | None
     flags: tuple[Flag, ...]
-    raw: Mapping[str, object]
+    # Not in the repr: the row may name who complained.
+    raw: Mapping[str, object] = field(repr=False)
