@@ -280,3 +280,10 @@ def test_codes_of_a_bare_frame():
     assert not data.located.any()
     assert group_of("wechat") == "online"
     assert set(COLUMNS) >= {"complaint", "lon", "lat"}
+
+
+def test_clusters_of_too_many_complaints_are_left_out_and_it_is_said(page: Symposium, monkeypatch):
+    monkeypatch.setattr("fieldkit.dashboards.symposium.MOST_CLUSTERED", 59)
+    page.choose(everything(page))
+    assert page.board.clusters == []
+    assert any("59" in row["label"] for row in page.board.legend)

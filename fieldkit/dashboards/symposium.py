@@ -31,6 +31,9 @@ COLUMNS = (
 #: Fewer permutations than a saved analysis takes, for the sake of an answer while people watch.
 PERMUTATIONS = 9_999
 
+#: Clusters of more complaints than this take seconds, and their rings would cover the map: filter first.
+MOST_CLUSTERED = 20_000
+
 #: A list shows so many complaints, the newest.
 LONGEST_LIST = 60
 
@@ -169,6 +172,8 @@ class Symposium:
         return {"frame": hot, "tested": len(found), "rows": panels.hot_cells(hot)}
 
     def _clusters(self, frame: pd.DataFrame) -> Panel:
+        if len(frame) > MOST_CLUSTERED:
+            return {"too_many": True}
         from fieldkit.analysis.clusters import find_clusters
 
         found = find_clusters(frame)
@@ -232,6 +237,10 @@ class Symposium:
             rows.append({"key": "none", "label": say(results["hotspots"]["problem"])})
         if (clusters := results["clusters"].get("frame")) is not None and len(clusters):
             rows.append({"key": "cluster", "label": say(words("投诉聚集点", "cluster of complaints"))})
+        if results["clusters"].get("too_many"):
+            limit = f"{MOST_CLUSTERED:,}"
+            hint = words(f"筛选到 {limit} 件以内时显示聚集点", f"clusters are shown below {limit} complaints")
+            rows.append({"key": "none", "label": say(hint)})
         located, drawn = self._rows.size, self.board.drawn.size
         one = words("一点一件投诉", "one dot, one complaint")
         if drawn < located:
