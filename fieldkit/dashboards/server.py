@@ -68,18 +68,18 @@ def serve(
     port given is in use, the token is too short, or the server does not start.
     """
     say = tell or _print
-    with running(ws, port=port, token=token) as server:
-        if port is None and server.port != PORT:
-            say(f"Port {PORT} is in use; using {server.port} instead.")
-        say(f"The symposium dashboard: {server.url}")
-        say("Only this machine can open it. Stop with Ctrl-C.")
-        if open_browser:
-            _open_browser(server.url)
-        try:
+    code = 0
+    try:
+        with running(ws, port=port, token=token) as server:
+            if port is None and server.port != PORT:
+                say(f"Port {PORT} is in use; using {server.port} instead.")
+            say(f"The symposium dashboard: {server.url}")
+            say("Only this machine can open it. Stop with Ctrl-C.")
+            if open_browser:
+                _open_browser(server.url)
             code = server.process.wait()
-        except KeyboardInterrupt:
-            say("Stopped.")
-            return
+    except KeyboardInterrupt:
+        say("Stopped.")
     if code:
         raise ServeError(f"The server ended by itself (code {code}). See {_log_path(ws)}.")
 
