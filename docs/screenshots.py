@@ -16,7 +16,14 @@ import fieldkit as fk
 from fieldkit.dashboards.server import running
 
 IMAGES = Path(__file__).parent / "images"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-sync",
+]
+LOCAL = ("file:", "http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:")
 TERMINAL = """<!doctype html><meta charset="utf-8"><style>
 body {{ margin: 0; background: #1d2430; }}
 pre {{ margin: 0; padding: 18px 22px; color: #e8ecf2; font: 14px/1.45 "DejaVu Sans Mono", "Fieldkit Sans", monospace; }}
@@ -37,20 +44,19 @@ def main(folder: str = "fieldkit-demo") -> None:
         page.wait_for_timeout(1500)
         page.screenshot(path=IMAGES / "hotspots.png")
         _terminal(chromium, ws)
-        with running(ws) as url:
+        with running(ws) as server:
             page = _page(chromium, 1920, 1080)
-            page.goto(url)
-            page.wait_for_selector(".fk-symposium", timeout=60_000)
-            page.wait_for_timeout(6_000)
+            page.goto(server.url)
+            page.wait_for_selector(".fk-board[data-answered]", timeout=90_000)
+            page.wait_for_timeout(1_500)
             page.screenshot(path=IMAGES / "symposium.png")
         chromium.close()
     _record(ws)
 
 
 def _page(chromium: Any, width: int, height: int) -> Any:
-    context = chromium.new_context(viewport={"width": width, "height": height}, offline=False)
-    page = context.new_page()
-    page.route(lambda url: not url.startswith(("file:", "http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:")), _refuse)
+    page = chromium.new_page(viewport={"width": width, "height": height})
+    page.route(lambda url: not url.startswith(LOCAL), _refuse)
     return page
 
 
@@ -62,9 +68,9 @@ def _terminal(chromium: Any, ws: fk.Workspace) -> None:
     from fieldkit import fonts
 
     source = ws.settings.out / "complaints.csv"
-    ws.complaints(columns=("number", "received_at", "channel", "reported_type", "text", "address", "lon", "lat")).drop(
-        columns="geometry"
-    ).head(40).to_csv(source, index=False)
+    ws.complaints(
+        columns=("number", "received_at", "channel", "reported_type", "text", "address", "lon", "lat")
+    ).drop(columns="geometry").head(40).to_csv(source, index=False)
     commands = (("import", str(source), "--dry-run"), ("cases", "--repeated", "--limit", "6"))
     lines = []
     for arguments in commands:
@@ -85,11 +91,11 @@ def _terminal(chromium: Any, ws: fk.Workspace) -> None:
 
 
 def _record(ws: fk.Workspace) -> None:
-    case = next(iter(sorted(ws.records())))
-    best = max(ws.records(), key=lambda case_id: len(ws.case(case_id).complaints), default=case)
+    best = max(ws.records(), key=lambda case_id: len(ws.case(case_id).complaints))
     pdf = ws.settings.records / best / f"{best}.pdf"
     target = IMAGES / "record"
-    subprocess.run(["pdftoppm", "-png", "-r", "80", "-f", "1", "-l", "1", "-singlefile", pdf, target], check=True)
+    pages = ("-f", "1", "-l", "1", "-singlefile")
+    subprocess.run(["pdftoppm", "-png", "-r", "80", *pages, pdf, target], check=True)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from fieldkit.analysis.hotspots import Hotspots, find_hotspots, p_values, q_values, z_scores
 from fieldkit.analysis.study_area import StudyArea
 from fieldkit.errors import AnalysisError
+from fieldkit.testing import sample_frame
 
 quick = settings(deadline=None, max_examples=40)
 
@@ -403,3 +404,14 @@ def test_a_lone_peak_beside_hot_cells_is_pointed_out():
     assert result.loc[around, "hot"].all()
     assert any("permute='total'" in warning for warning in result.attrs["warnings"]) == lone
     assert set(result.loc[around, "name"]) == {"Huangdu First Community"}
+
+
+def test_a_place_that_is_high_alone_is_hot_unless_its_own_count_is_set_aside():
+    frame = sample_frame()
+    found, aside = find_hotspots(frame), find_hotspots(frame, permute="conditional")
+    most = found.sort_values("complaints").iloc[-1]
+    assert most.complaints >= 20
+    assert most.hot
+    assert not aside.set_index("cell").loc[most.cell, "hot"]
+    assert any("one cell" in warning for warning in aside.attrs["warnings"])
+    assert not found.attrs["warnings"]

@@ -129,7 +129,7 @@ def find_hotspots(
     permutations: int = 99_999,
     alpha: float = 0.05,
     study_area: Any = None,
-    permute: str = "conditional",
+    permute: str = "total",
     seed: int = 0,
 ) -> gpd.GeoDataFrame:
     """Find the H3 cells around which complaints pile up beyond chance; one row a cell, the highest z first.
@@ -137,7 +137,8 @@ def find_hotspots(
     *frame* needs ``lon`` and ``lat``; complaints without a place are left out and counted in ``attrs``.
     *resolution* is H3's (None: chosen from the data, see the attributes), *rings* how many rings of cells belong to a
     neighbourhood, *alpha* the false discovery rate. *study_area* says what is compared: H3 cells, or polygons in a
-    GeoDataFrame; None takes every cell within *rings* of a cell with complaints. *permute* as in :func:`p_values`.
+    GeoDataFrame; None takes every cell within *rings* of a cell with complaints. *permute* is ``total``, as the z-score
+    counts a cell's own complaints too, or ``conditional`` (see :func:`p_values`).
 
     The result has ``cell``, ``complaints``, ``neighbours`` (cells in the neighbourhood without itself), ``z_score``,
     ``p_value``, ``q_value``, ``hot`` (q ≤ alpha and z > 0), ``name`` (of hot cells), ``district`` and the polygon
