@@ -80,13 +80,12 @@ class Pack(Protocol):
 class Analysis(Protocol):
     """Frame in, frame out, with a seed and its source; group ``fieldkit.analyses``.
 
-    An analysis that compares a period with another sets *takes_period*: it is then given every complaint, and *since*
-    and *until* as options.
+    An analysis that compares a period with another has ``takes_period = True`` besides: it is then given every
+    complaint, and *since* and *until* as options.
     """
 
     title: str
     source: str
-    takes_period: bool
 
     def run(self, frame: gpd.GeoDataFrame, *, seed: int = 0, **options: Any) -> pd.DataFrame:
         """Analyse the complaints *frame*; what was done stands in the result's ``attrs``."""

@@ -133,7 +133,7 @@ class Workspace:
         data cannot answer.
         """
         analysis = load_plugin("fieldkit.analyses", name, self.settings.plugins)
-        if analysis.takes_period:
+        if getattr(analysis, "takes_period", False):
             options |= {name: day for name, day in (("since", since), ("until", until)) if day is not None}
             since = until = None
         frame = self.complaints(category=category, district=district, since=since, until=until)
@@ -156,7 +156,9 @@ class Workspace:
         for layer in described.layers:
             if layer.data not in frames and (data := self._layer_data(layer.data, frame, seed)) is not None:
                 frames[layer.data] = data
-        page = maps.draw_description(described, frames, areas=areas, allowed=self.settings.plugins)
+        page = maps.draw_description(
+            described, frames, areas=areas, allowed=self.settings.plugins, folder=self.settings.folder
+        )
         write_text(out, page)
 
     def _layer_data(self, name: str, frame: gpd.GeoDataFrame, seed: int) -> pd.DataFrame | None:

@@ -226,7 +226,6 @@ class Clusters:
 
     title = "Clusters of addresses (DBSCAN)"
     source = SOURCE
-    takes_period = False
 
     def run(self, frame: gpd.GeoDataFrame, *, seed: int = 0, **options: Any) -> gpd.GeoDataFrame:
         """Find clusters; the options are those of :func:`find_clusters`; *seed* changes nothing."""

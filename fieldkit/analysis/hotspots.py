@@ -319,7 +319,6 @@ class Hotspots:
 
     title = "Hot spots (Getis-Ord Gi*)"
     source = SOURCE
-    takes_period = False
 
     def run(self, frame: gpd.GeoDataFrame, *, seed: int = 0, **options: Any) -> gpd.GeoDataFrame:
         """Find hot spots; the options are those of :func:`find_hotspots`."""

@@ -203,7 +203,6 @@ class Repeats:
 
     title = "Repeated places"
     source = SOURCE
-    takes_period = False
 
     def run(self, frame: gpd.GeoDataFrame, *, seed: int = 0, **options: Any) -> gpd.GeoDataFrame:
         """Rank places; the options are those of :func:`rank_places`. Nothing is drawn, so *seed* changes nothing."""

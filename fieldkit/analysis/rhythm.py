@@ -106,7 +106,6 @@ class Rhythm:
 
     title = "Rhythm of the week (hour by weekday)"
     source = SOURCE
-    takes_period = False
 
     def run(self, frame: pd.DataFrame, *, seed: int = 0, **options: Any) -> pd.DataFrame:
         """Count by hour and weekday; there are no options, and *seed* changes nothing."""

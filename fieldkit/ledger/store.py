@@ -58,7 +58,7 @@ def open_store(url: str) -> Engine:
 
 
 def _parsed(url: str) -> URL:
-    if url.startswith(_SQLITE_FILE):
+    if url.startswith(_SQLITE_FILE) and not url.startswith(f"{_SQLITE_FILE}file:"):
         # Not parsed as an address: a folder's name may hold a question mark.
         return URL.create("sqlite", database=url.removeprefix(_SQLITE_FILE))
     try:
