@@ -220,21 +220,26 @@ def to_metres(lons: Sequence[float], lats: Sequence[float]) -> np.ndarray[Any, A
 class Areas:
     """Named areas (districts, communities) that points are looked up in; polygons in WGS-84.
 
-    An invalid polygon (a self-intersection in somebody's file) is mended, not refused.
+    *names_en* are the English names in the order of *names*, '' where there is none. An invalid polygon (a
+    self-intersection in somebody's file) is mended, not refused.
     """
 
-    def __init__(self, names: Sequence[str], polygons: Iterable[shapely.Geometry]) -> None:
+    def __init__(
+        self, names: Sequence[str], polygons: Iterable[shapely.Geometry], names_en: Sequence[str] = ()
+    ) -> None:
         import shapely
 
         self.names = list(names)
+        self.names_en = list(names_en) or [""] * len(self.names)
         self.polygons = [shapely.make_valid(polygon) for polygon in polygons]
 
     @classmethod
     def read(cls, path: Path, name_field: str | None = None, crs: str = "wgs84") -> Areas:
         """Read areas from a GeoJSON file; *name_field* is the property to name them by, guessed when not given.
 
-        Coordinates in *crs* ``gcj02`` or ``bd09`` are converted. Raises :class:`PlaceError` when the file is no
-        GeoJSON of polygons or has no usable names.
+        The property ``name_en``, where a feature has it, is its English name. Coordinates in *crs* ``gcj02`` or
+        ``bd09`` are converted. Raises :class:`PlaceError` when the file is no GeoJSON of polygons or has no usable
+        names.
         """
         import shapely
 
@@ -253,14 +258,16 @@ class Areas:
             raise PlaceError(
                 f"{path.name} cannot be read as a GeoJSON FeatureCollection of areas: {error}."
             ) from error
-        field = name_field or _guess_name_field([f.get("properties") or {} for f in features])
+        properties = [f.get("properties") or {} for f in features]
+        field = name_field or _guess_name_field(properties)
         if field is None:
             raise PlaceError(
                 f"The areas in {path.name} have no property to name them by. Say which: name_field=…"
             )
         if crs not in ("wgs84", "cgcs2000"):
             polygons = shapely.transform(polygons, lambda points: _convert_points(points, crs))
-        return cls([str((f.get("properties") or {}).get(field, "")) for f in features], list(polygons))
+        english = [value if isinstance(value := p.get("name_en"), str) else "" for p in properties]
+        return cls([str(p.get(field, "")) for p in properties], list(polygons), english)
 
     @cached_property
     def _tree(self) -> shapely.STRtree:

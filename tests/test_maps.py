@@ -144,6 +144,41 @@ def test_the_view_is_where_complaints_are():
     assert 32.4 < south < 32.43 < north < 32.46
 
 
+def views(page: str) -> dict:
+    return next(block for block in blocks(page) if "bounds" in block)
+
+
+def test_a_map_opens_on_the_hot_cells_and_can_show_everything():
+    cells, areas = map_frames.cells(), map_frames.districts()
+    seen = views(maps.draw_map("t", cells, map_frames.complaints(), areas=areas))
+    west, south, east, north = cells[cells["hot"]].total_bounds.round(5)
+    assert seen["bounds"] == [[south, west], [north, east]]
+    assert seen["focus"] == {"zh": "回到热点", "en": "Back to the hot spots"}
+    west, south, east, north = areas.total_bounds.round(5)
+    assert seen["whole"] == [[south, west], [north, east]]
+
+
+def test_a_map_opens_on_the_labelled_places_that_are_shown_too():
+    far = map_frames.places([f"place {number}" for number in range(70)])
+    cells = map_frames.cells()
+    shown = views(maps.draw_map("t", cells, far))
+    assert shown["bounds"][1][1] == pytest.approx(105.83 + 0.003 * 59)
+    hidden = views(maps.draw_map("t", cells, maps.MapLayer(maps.PlacesLayer(), far, {"shown": False})))
+    assert hidden["bounds"][1][1] == cells[cells["hot"]].total_bounds[2].round(5)
+    assert hidden["whole"][1][1] == pytest.approx(105.83 + 0.003 * 69)
+    assert views(maps.draw_map("t", far))["focus"]["en"] == "Back to the places with most complaints"
+
+
+def test_without_hot_spots_a_map_opens_where_complaints_are():
+    cells = map_frames.cells().assign(hot=False, q_value=0.9)
+    seen = views(maps.draw_map("t", cells, areas=map_frames.districts()))
+    west, south, east, north = cells[cells["complaints"] > 0].total_bounds.round(5)
+    assert seen["bounds"] == [[south, west], [north, east]]
+    assert seen["focus"] is None
+    only = views(maps.draw_map("t", map_frames.districts()))
+    assert only["bounds"] == only["whole"]
+
+
 def test_one_complaint_still_has_a_neighbourhood():
     page = next(
         block for block in blocks(maps.draw_map("t", map_frames.places(["一处"]))) if "bounds" in block
@@ -159,7 +194,10 @@ def test_frames_in_metres_are_converted_and_areas_of_the_office_accepted():
     outlines = map_frames.districts()
     areas = Areas(list(outlines["name"]), list(outlines.geometry))
     drawn = maps.draw_map("t", projected, areas=areas)
-    assert layer(drawn, "areas")["labels"]["text"][0]["zh"] == "利州区"
+    assert layer(drawn, "areas")["labels"]["text"] == [payload.both("利州区"), payload.both("昭化区")]
+    areas.names_en[0] = "Lizhou"
+    named = layer(maps.draw_map("t", projected, areas=areas), "areas")["labels"]["text"]
+    assert named == [{"zh": "利州区", "en": "Lizhou"}, payload.both("昭化区")]
     straight = layer(maps.draw_map("t", map_frames.cells()), "hotspots")["shapes"][0][0][:2]
     assert np.abs(np.subtract(layer(drawn, "hotspots")["shapes"][0][0][:2], straight)).max() <= 1
 
@@ -400,7 +438,12 @@ def test_a_workspace_describes_its_own_maps(tmp_path: Path):
         ('[[layer]]\ntitle="x"', "without plugin"),
         ('[[layer]]\nplugin="areas"\nfoo=1', "'foo'"),
         ('language="fr"\n[[layer]]\nplugin="areas"', "'fr'"),
-        ('tiles="https://tiles.example.org/{z}/{x}/{y}.png"\n[[layer]]\nplugin="areas"', "local layers"),
+        (
+            'tiles="https://tiles.example.org/{z}/{x}/{y}.png"\n[[layer]]\nplugin="areas"',
+            "not on this machine",
+        ),
+        ('tiles="layers/base.png"\n[[layer]]\nplugin="areas"', "no MBTiles file"),
+        ('tiles=["a.mbtiles"]\n[[layer]]\nplugin="areas"', "sets tiles to"),
     ],
 )
 def test_a_description_that_is_wrong_is_refused_by_name(tmp_path: Path, text, said):

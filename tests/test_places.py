@@ -228,7 +228,17 @@ def test_a_polygon_that_crosses_itself_is_mended(tmp_path: Path) -> None:
 def test_the_property_to_name_by_can_be_said(tmp_path: Path) -> None:
     path = collection(tmp_path / "a.geojson", square("利州区", 105, 32, name_en="Lizhou District"))
     assert places.Areas.read(path).names == ["利州区"]
+    assert places.Areas.read(path).names_en == ["Lizhou District"]
     assert places.Areas.read(path, name_field="name_en").names == ["Lizhou District"]
+
+
+def test_an_english_name_is_optional_and_text(tmp_path: Path) -> None:
+    features = [square("a", 105, 32, name_en="A"), square("b", 106, 32), square("c", 107, 32, name_en=7)]
+    nowhere = {"type": "Feature", "properties": {"name": "x", "name_en": "X"}, "geometry": None}
+    areas = places.Areas.read(collection(tmp_path / "a.geojson", nowhere, *features))
+    assert areas.names == ["a", "b", "c"]
+    assert areas.names_en == ["A", "", ""]
+    assert places.Areas(["a", "b"], areas.polygons[:2]).names_en == ["", ""]
 
 
 def test_a_feature_without_a_geometry_is_left_out(tmp_path: Path) -> None:

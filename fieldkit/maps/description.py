@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fieldkit.errors import MapError
 from fieldkit.maps.drawing import LANGUAGES, MapLayer, area_frame, draw_map
 from fieldkit.maps.payload import both
+from fieldkit.maps.tiles import check_tiles, find_tiles
 from fieldkit.plugins import load_plugin
 
 if TYPE_CHECKING:
@@ -36,12 +37,16 @@ class DescribedLayer:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A map as its file describes it: *title* (zh, en), *language* (both, zh, en), *layers* from below."""
+    """A map as its file describes it: *title* (zh, en), *language* (both, zh, en), *layers* from below.
+
+    *tiles* is the path of an MBTiles file from the workspace's folder, '' for none.
+    """
 
     name: str
     title: Mapping[str, str]
     language: str
     layers: tuple[DescribedLayer, ...]
+    tiles: str = ""
 
 
 def load_description(name: str, folder: Path | None = None) -> Description:
@@ -79,11 +84,7 @@ def _read(name: str, path: Path) -> Description:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise MapError(f"{path.name} cannot be read: {error}.") from error
     _refuse_unknown(path, values, _KEYS)
-    if values.get("tiles"):
-        raise MapError(
-            f"{path.name} asks for tiles from {str(values['tiles'])[:120]!r}. Maps of the kit are drawn from local "
-            "layers only: put outlines into a GeoJSON file and draw them with the layer areas."
-        )
+    tiles = check_tiles(path.name, values.get("tiles"))
     language = values.get("language", "both")
     if language not in LANGUAGES:
         raise MapError(f"{path.name} sets language to {language!r}. Use one of: {', '.join(LANGUAGES)}.")
@@ -92,9 +93,8 @@ def _read(name: str, path: Path) -> Description:
         raise MapError(
             f'{path.name} has no layer. Add at least one [[layer]] with plugin = "areas" or another.'
         )
-    return Description(
-        name, both(values.get("title"), name), language, tuple(_layer(path, layer) for layer in layers)
-    )
+    title = both(values.get("title"), name)
+    return Description(name, title, language, tuple(_layer(path, layer) for layer in layers), tiles)
 
 
 def _layer(path: Path, values: Mapping[str, Any]) -> DescribedLayer:
@@ -126,11 +126,13 @@ def draw_description(
     language: str | None = None,
     allowed: Iterable[str] = (),
     subtitle: str | Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> str:
     """Draw the described map from *frames* by the names its layers ask for; returns the page.
 
     *areas* is the frame named ``areas`` where *frames* has none. A layer whose frame is not given is left out.
-    *allowed* is the workspace's list of plugins. Raises :class:`MapError` when no layer is left, and
+    *allowed* is the workspace's list of plugins, *folder* its folder, in which the description's tiles lie. Raises
+    :class:`MapError` when no layer is left or the tiles cannot be used, and
     :class:`~fieldkit.errors.PluginError` for a layer plugin that is missing or not allowed.
     """
     known = dict(frames)
@@ -145,4 +147,6 @@ def draw_description(
     if not layers:
         asked = ", ".join(layer.data for layer in description.layers)
         raise MapError(f"The map {description.name!r} draws {asked}; none of these was given.")
-    return draw_map(description.title, *layers, language=language or description.language, subtitle=subtitle)
+    tiles = find_tiles(description.tiles, folder) if description.tiles else None
+    chosen = language or description.language
+    return draw_map(description.title, *layers, language=chosen, subtitle=subtitle, tiles=tiles)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from fieldkit import fonts
 from fieldkit.errors import MapError
@@ -40,16 +39,20 @@ def draw_map(
     language: str = "both",
     subtitle: str | Mapping[str, str] | None = None,
     sentence: str | Mapping[str, str] | None = None,
+    tiles: Path | None = None,
 ) -> str:
     """Draw *layers* over the outlines of *areas* as one HTML page that needs nothing but itself.
 
     A layer is a :class:`MapLayer`, or a frame whose layer is found by its columns: hot spots, places with a
     count, complaints, areas. *title*, *subtitle* and *sentence* (by default the first frame's
-    ``attrs["sentence"]``) are text, or ``{"zh": …, "en": …}``; *language* is ``both``, ``zh`` or ``en``. The
-    same input gives the same page. Raises :class:`MapError` when there is nothing to draw, when a frame is no
-    map's, or when a layer plugin would make the page ask for something outside itself.
+    ``attrs["sentence"]``) are text, or ``{"zh": …, "en": …}``; *language* is ``both``, ``zh`` or ``en``; *tiles*
+    is a raster MBTiles file to put under everything. The same input gives the same page. Raises
+    :class:`MapError` when there is nothing to draw, when a frame is no map's, when *tiles* cannot be read, or when
+    a layer plugin would make the page ask for something outside itself.
     """
     from fieldkit.maps.layers import layer_for
+    from fieldkit.maps.tiles import read_tiles
+    from fieldkit.maps.views import views_of
 
     if language not in LANGUAGES:
         raise MapError(f"The language {language!r} is not known. Use one of: {', '.join(LANGUAGES)}.")
@@ -59,24 +62,28 @@ def draw_map(
         from fieldkit.maps.layers import AreasLayer
 
         given.insert(0, MapLayer(AreasLayer(), background))
-    bounds = bounds_of(given)
-    chart = _new_chart(bounds)
+    views = views_of(given)
+    base = read_tiles(tiles, views.first) if tiles is not None else None
+    chart = _new_chart(views.first)
     for layer in given:
         layer.plugin.add_to(chart, layer.data, layer.options)
     attrs: Mapping[str, Any] = next((layer.data.attrs for layer in given if layer.data.attrs), {})
-    page = {
+    page: dict[str, Any] = {
         "title": both(title),
         "subtitle": both(subtitle) if subtitle else None,
         "sentence": both(sentence) if sentence else sentence_of(attrs),
         "details": details(attrs),
         "language": language,
-        "bounds": [[bounds[1], bounds[0]], [bounds[3], bounds[2]]],
+        **views.payload(),
     }
-    return _page(chart, page)
+    if base is not None:
+        page["credit"] = base.credit
+        page["details"] = [*page["details"], *filter(None, [base.note()])]
+    return _page(chart, page, base.payload() if base is not None and base.images else None)
 
 
 def area_frame(areas: Areas | gpd.GeoDataFrame | None) -> gpd.GeoDataFrame | None:
-    """*areas* as a frame in WGS-84 with the column ``name``."""
+    """*areas* as a frame in WGS-84 with the columns ``name`` and, where there are any, ``name_en``."""
     import geopandas as gpd
 
     from fieldkit.maps.layers import in_wgs84
@@ -85,7 +92,8 @@ def area_frame(areas: Areas | gpd.GeoDataFrame | None) -> gpd.GeoDataFrame | Non
         return None
     if isinstance(areas, gpd.GeoDataFrame):
         return in_wgs84(areas)
-    return gpd.GeoDataFrame({"name": areas.names}, geometry=list(areas.polygons), crs="EPSG:4326")
+    names = {"name": areas.names, "name_en": areas.names_en}
+    return gpd.GeoDataFrame(names, geometry=list(areas.polygons), crs="EPSG:4326")
 
 
 def sentence_of(attrs: Mapping[str, Any]) -> dict[str, str] | None:
@@ -120,36 +128,6 @@ def _labelled(zh: str, en: str, said: Mapping[str, str]) -> dict[str, str]:
     if said["zh"] == said["en"]:
         return both(f"{zh} {en}: {said['en']}")
     return {"zh": f"{zh}：{said['zh']}", "en": f"{en}: {said['en']}"}
-
-
-def bounds_of(layers: Sequence[MapLayer]) -> list[float]:
-    """West, south, east, north of what the map is about: data with complaints, else everything."""
-    from fieldkit.maps.layers import AreasLayer, in_wgs84
-
-    def extent(chosen: Sequence[MapLayer]) -> np.ndarray[Any, Any]:
-        boxes = []
-        for layer in chosen:
-            frame = in_wgs84(layer.data)
-            if "complaints" in frame and (frame["complaints"] > 0).any():
-                frame = frame[frame["complaints"] > 0]
-            box = frame.total_bounds
-            if np.isfinite(box).all():
-                boxes.append(box)
-        return np.array(boxes)
-
-    boxes = extent([layer for layer in layers if not isinstance(layer.plugin, AreasLayer)])
-    if not len(boxes):
-        boxes = extent(layers)
-    if not len(boxes):
-        raise MapError("There is nothing to draw: no row has a place, and no areas are given.")
-    west, south = boxes[:, :2].min(axis=0).tolist()
-    east, north = boxes[:, 2:].max(axis=0).tolist()
-    # A single point still gets a neighbourhood of about 600 m around it.
-    grow_lat = max(0.0, 0.006 - (north - south)) / 2
-    grow_lon = max(0.0, 0.007 - (east - west)) / 2
-    return [
-        round(float(v), 5) for v in (west - grow_lon, south - grow_lat, east + grow_lon, north + grow_lat)
-    ]
 
 
 def _new_chart(bounds: Sequence[float]) -> Any:
@@ -219,7 +197,7 @@ def add_drawing(chart: Any, payload: Mapping[str, Any]) -> None:
     chart.add_child(made(payload, number))
 
 
-def _page(chart: Any, page: Mapping[str, Any]) -> str:
+def _page(chart: Any, page: Mapping[str, Any], tiles: Mapping[str, Any] | None) -> str:
     _refuse_popups(chart)
     figure = chart.get_root()
     for child in list(figure._children.values()):
@@ -233,6 +211,9 @@ def _page(chart: Any, page: Mapping[str, Any]) -> str:
         "STYLE": assets.own_file("page.css"),
         "BODY": figure.html.render(),
         "DATA": json_block(page),
+        "TILES": f'<script type="application/json" id="fk-tiles">{json_block(tiles)}</script>'
+        if tiles
+        else "",
         "SCRIPT": figure.script.render() + f'\nfieldkit.page({chart.get_name()}, "fk-page");',
     }
     filled = _fill(shell, parts).replace("\r\n", "\n").replace("\r", "\n")

@@ -40,6 +40,9 @@ CATEGORY_COLOURS = {
 _OTHER_COLOUR = "#5f6b76"
 _LISTED = 10
 
+#: The most hot spots or places whose names a map writes.
+LABELLED = 60
+
 
 class AreasLayer:
     """Outlines of districts or communities with their names; the map's background."""
@@ -147,7 +150,7 @@ class HotspotsLayer:
                     "quiet": False,
                     "text": {str(i): both(names[i]) for i in best},
                     "at": _flat_points(centres),
-                    "order": best[:60],
+                    "order": best[:LABELLED],
                 },
             },
         )
@@ -167,7 +170,7 @@ class PlacesLayer:
         data = data.reset_index(drop=True)
         points = data.geometry.representative_point() if len(data) else data.geometry
         colour = _colours({0: options.get("colour") or "#1d5b79"})[0]
-        order, names = list(range(min(len(data), 60))), column_texts(data, "name")
+        order, names = list(range(min(len(data), LABELLED))), column_texts(data, "name")
         payload: dict[str, Any] = {
             "kind": "places",
             "title": both(options.get("title") or {"zh": "投诉集中的地点", "en": "Places with complaints"}),
@@ -179,7 +182,12 @@ class PlacesLayer:
                     "fill": colour,
                     "opacity": 0.88,
                     "line": "#ffffff",
-                    "label": both({"zh": "圈内数字为投诉件数", "en": "the number is of complaints"}),
+                    "label": both(
+                        {
+                            "zh": "圈内数字为投诉件数；小点放大后显示",
+                            "en": "the number is of complaints; small dots show it further in",
+                        }
+                    ),
                 }
             ],
             "popup": _place_popup(data),

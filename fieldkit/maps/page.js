@@ -120,7 +120,7 @@
       this.dx = -origin.x; this.dy = -origin.y;
       this.view = [(this._bounds.min.x - this.dx) / this.scale, (this._bounds.min.y - this.dy) / this.scale,
                    (this._bounds.max.x - this.dx) / this.scale, (this._bounds.max.y - this.dy) / this.scale];
-      this.labels = [];
+      this.labels = []; this.said = [];
       var sheet = this;
       var shown = this.layers.filter(function (layer) { layer.drawn = 0; return layer.shown; });
       shown.forEach(function (layer) { if (layer.shapes) { sheet._draw_shapes(layer, "fill"); } });
@@ -150,7 +150,8 @@
         var style = data.shape_style || data.classes[data.style ? data.style[i] : 0];
         this._trace(layer.shapes[i]);
         if (what === "fill") { layer.drawn += 1; }
-        if (what === "fill" && style.fill) {
+        // Over base tiles areas are outlines only: the ground shows.
+        if (what === "fill" && style.fill && !(data.outline && this.ground)) {
           c.globalAlpha = style.opacity; c.fillStyle = style.fill; c.fill("evenodd");
         }
         if (style.line && (what === "line" || !data.outline)) {
@@ -163,11 +164,32 @@
     _radius: function (layer, i) {
       var sizes = layer.data.sizes;
       if (!sizes) { return Math.max(layer.points.length > 40000 ? 1.6 : 2.5, Math.min(6, (this._map.getZoom() - 8) * 0.7)); }
-      return 8 + 3.2 * Math.sqrt(Math.min(sizes[i], 400) / 4);
+      if (layer.crowded && layer.crowded[i]) { return 4; }
+      return this._count_radius(sizes[i]);
+    },
+    /* A circle with a number in it: small over a whole city, larger from street to street. */
+    _count_radius: function (count) {
+      var near = Math.max(0, Math.min(1, (this._map.getZoom() - 12) / 4));
+      return 7.5 + 1.5 * near + (1 + 1.8 * near) * Math.sqrt(Math.min(count, 400) / 4);
+    },
+    /* Of circles that would hide one another the one with most complaints keeps its number; the others become dots. */
+    _uncrowd: function (layer) {
+      var p = layer.points, s = this.scale, kept = [], sheet = this;
+      layer.crowded = new Uint8Array(p.length / 2);
+      layer.data.sizes.map(function (size, i) { return [size, i]; })
+        .sort(function (a, b) { return b[0] - a[0] || a[1] - b[1]; })
+        .forEach(function (pair) {
+          var i = pair[1], x = p[2 * i] * s, y = p[2 * i + 1] * s, r = sheet._count_radius(pair[0]);
+          if (kept.length > 2000 || kept.some(function (k) {
+            var apart = r + k[2] + 1, dx = x - k[0], dy = y - k[1];
+            return dx * dx + dy * dy < apart * apart;
+          })) { layer.crowded[i] = 1; } else { kept.push([x, y, r]); }
+        });
     },
     _draw_points: function (layer) {
       var c = this._context, data = layer.data, p = layer.points, v = this.view, s = this.scale;
-      c.font = "600 12px " + FONT; c.textAlign = "center"; c.textBaseline = "middle";
+      c.textAlign = "center"; c.textBaseline = "middle";
+      if (data.sizes) { this._draw_counts(layer); return; }
       // Of many points of one colour within two pixels, one is drawn: the others would not be seen.
       var crowd = p.length > 10000 && !data.sizes ? new Uint16Array(this._crowd_size()) : null;
       for (var i = 0; i < p.length / 2; i++) {
@@ -182,15 +204,30 @@
           if (crowd[spot] & bit) { continue; }
           crowd[spot] |= bit;
         }
-        if (!data.sizes) { this._stamp(style, this._radius(layer, i), x, y); continue; }
-        var r = this._radius(layer, i);
-        c.beginPath(); c.arc(x, y, r, 0, 2 * Math.PI);
-        c.globalAlpha = style.opacity; c.fillStyle = style.fill; c.fill();
-        c.globalAlpha = 1; c.strokeStyle = style.line; c.lineWidth = style.weight || 1.5; c.stroke();
-        c.fillStyle = "#ffffff"; c.fillText(String(data.sizes[i]), x, y + 0.5);
-        this.labels.push([x - r, y - r, x + r, y + r]);
+        this._stamp(style, this._radius(layer, i), x, y);
       }
       c.globalAlpha = 1;
+    },
+    /* Places with their number: first the dots, so that every number stays readable over them. */
+    _draw_counts: function (layer) {
+      var c = this._context, data = layer.data, p = layer.points, v = this.view, s = this.scale, sheet = this;
+      this._uncrowd(layer);
+      [1, 0].forEach(function (crowded) {
+        for (var i = data.sizes.length - 1; i >= 0; i--) {
+          var x = p[2 * i], y = p[2 * i + 1];
+          if (layer.crowded[i] !== crowded || x < v[0] || x > v[2] || y < v[1] || y > v[3]) { continue; }
+          x = x * s + sheet.dx; y = y * s + sheet.dy;
+          layer.drawn += 1;
+          var style = data.classes[data.style ? data.style[i] : 0], r = sheet._radius(layer, i);
+          c.beginPath(); c.arc(x, y, r, 0, 2 * Math.PI);
+          c.globalAlpha = style.opacity; c.fillStyle = style.fill; c.fill();
+          c.globalAlpha = 1; c.strokeStyle = style.line; c.lineWidth = style.weight || 1.2; c.stroke();
+          sheet.labels.push([x - r, y - r, x + r, y + r]);
+          if (crowded) { continue; }
+          c.font = "600 " + (r < 11 ? 11 : 12) + "px " + FONT;
+          c.fillStyle = "#ffffff"; c.fillText(String(data.sizes[i]), x, y + 0.5);
+        }
+      });
     },
     _crowd_size: function () {
       var size = this._bounds.getSize();
@@ -218,6 +255,7 @@
       var c = this._context, data = layer.data, sheet = this, s = this.scale, quiet = data.labels.quiet;
       c.textAlign = "center"; c.textBaseline = "middle"; c.lineJoin = "round";
       data.labels.order.forEach(function (i) {
+        if (layer.crowded && layer.crowded[i]) { return; }
         var pair = data.labels.text[i];
         var lines = pair.zh === pair.en || language !== "both" ? [say(pair)] : [pair.zh, pair.en];
         lines = lines.filter(Boolean).map(function (line) {
@@ -227,22 +265,43 @@
         var at = L.CRS.EPSG3857.latLngToPoint(L.latLng(data.labels.at[2 * i + 1], data.labels.at[2 * i]), 0);
         if (quiet) { at = sheet._seen_inside(layer, i, at); }
         var x = at.x * s + sheet.dx, y = at.y * s + sheet.dy;
-        if (layer.points) { y += sheet._radius(layer, i) + 10; }
         var size = quiet ? 13 : 12;
         c.font = (quiet ? "" : "600 ") + size + "px " + FONT;
         var width = Math.max.apply(null, lines.map(function (line) { return c.measureText(line).width; }));
-        var box = [x - width / 2 - 3, y - size * 0.7, x + width / 2 + 3, y + size * (1.25 * lines.length - 0.5)];
-        var taken = sheet.labels.some(function (b) {
-          return box[0] < b[2] && box[2] > b[0] && box[1] < b[3] && box[3] > b[1];
-        });
-        if (taken) { return; }
-        sheet.labels.push(box);
+        var place = sheet._free_place(layer, i, x, y, width, size, lines);
+        if (!place) { return; }
+        x = place.x; y = place.y;
         lines.forEach(function (line, n) {
           c.font = (quiet || n ? "" : "600 ") + (n ? size - 2 : size) + "px " + FONT;
           c.strokeStyle = "rgba(255,255,255,0.9)"; c.lineWidth = 3.5;
           c.strokeText(line, x, y + n * size * 1.2);
           c.fillStyle = quiet ? "#55626d" : "#1f2a33"; c.fillText(line, x, y + n * size * 1.2);
         });
+      });
+    },
+    /* Where a label is free: at its point; for a circle below, above, right or left of it. Null when nowhere, or when
+       the same words stand close by already. */
+    _free_place: function (layer, i, x, y, width, size, lines) {
+      var high = size * (1.25 * lines.length + 0.2), r = layer.points ? this._radius(layer, i) : 0, sheet = this;
+      var words = lines.join("\n");
+      if (this.said.some(function (b) {
+        return b.words === words && Math.abs(b.x - x) < 240 && Math.abs(b.y - y) < 160;
+      })) { return null; }
+      var side = r + width / 2 + 5, rows = size * 1.2 * (lines.length - 1);
+      var tries = layer.points ? [[0, r + 10], [0, -r - 9 - rows], [side, -rows / 2], [-side, -rows / 2]] : [[0, 0]];
+      for (var n = 0; n < tries.length; n++) {
+        var at = { x: x + tries[n][0], y: y + tries[n][1], words: words };
+        var box = [at.x - width / 2 - 3, at.y - size * 0.7, at.x + width / 2 + 3, at.y - size * 0.7 + high];
+        if (sheet._taken(box)) { continue; }
+        this.labels.push(box);
+        this.said.push(at);
+        return at;
+      }
+      return null;
+    },
+    _taken: function (box) {
+      return this.labels.some(function (b) {
+        return box[0] < b[2] && box[2] > b[0] && box[1] < b[3] && box[3] > b[1];
       });
     },
     /* Where to write the name of an area of which only a part is in view: the middle of that part. */
@@ -407,6 +466,44 @@
     });
   }
 
+  /* The base: tiles out of the page. Where there is none, the part of a coarser one that lies there is drawn. */
+  var Ground = L.GridLayer.extend({
+    options: { updateWhenZooming: false, maxZoom: 19 },
+    createTile: function (coords, done) {
+      var tile = element("canvas", "fk-tile"), size = this.getTileSize(), images = this.images, up = 0, address;
+      tile.width = size.x; tile.height = size.y;
+      for (; up <= coords.z && !address; up++) {
+        address = images[(coords.z - up) + "/" + (coords.x >> up) + "/" + (coords.y >> up)];
+      }
+      up -= 1;
+      if (!address) { window.setTimeout(function () { done(null, tile); }, 0); return tile; }
+      var picture = new Image();
+      picture.onload = function () {
+        var part = 1 << up, wide = picture.width / part, high = picture.height / part;
+        tile.getContext("2d").drawImage(picture, (coords.x % part) * wide, (coords.y % part) * high, wide, high,
+          0, 0, size.x, size.y);
+        tile.setAttribute("data-drawn", (coords.z - up) + "/" + (coords.x >> up) + "/" + (coords.y >> up));
+        done(null, tile);
+      };
+      picture.onerror = function () { done(null, tile); };
+      picture.src = address;
+      return tile;
+    }
+  });
+
+  function ground(map, sheet, data) {
+    if (data.credit) {
+      var credit = document.getElementById("fk-credit");
+      credit.textContent = data.credit;
+      credit.hidden = false;
+    }
+    if (!document.getElementById("fk-tiles")) { return; }
+    var layer = new Ground();
+    layer.images = read("fk-tiles").images;
+    layer.addTo(map);
+    sheet.ground = true;
+  }
+
   function page(map, id) {
     var data = read(id), sheet = sheet_of(map);
     language = data.language;
@@ -423,20 +520,42 @@
     });
     L.control.scale({ imperial: false, maxWidth: 160 }).addTo(map);
     fit(map, sheet, data);
+    ground(map, sheet, data);
+    sheet.redraw();
+  }
+
+  function button(id, words, pressed) {
+    var made = document.getElementById(id);
+    if (!made) { return; }
+    made.title = say(words);
+    made.setAttribute("aria-label", say(words));
+    made.hidden = false;
+    made.addEventListener("click", pressed);
   }
 
   function fit(map, sheet, data) {
-    function whole() { map.invalidateSize({ animate: false }); map.fitBounds(data.bounds, { padding: [18, 18], animate: false }); }
-    whole();
+    function show(bounds, options) {
+      map.invalidateSize({ animate: false });
+      map.fitBounds(bounds, L.extend({ animate: false }, options));
+    }
+    function first() {
+      if (!data.focus) { show(data.bounds, { padding: [18, 18] }); return; }
+      // A tenth of the screen around the hot spots, so that one sees what lies beside them and their names have room.
+      var margin = Math.min(map.getSize().x, map.getSize().y) * 0.1;
+      show(data.bounds, { padding: [margin, margin], maxZoom: data.closest });
+    }
+    first();
     var seen = map.getSize();
-    var home = document.getElementById("fk-home");
-    if (home) { home.addEventListener("click", whole); }
+    button("fk-home", { zh: "全图：显示全部内容", en: "Whole map: everything on it" }, function () {
+      show(data.whole, { padding: [18, 18] });
+    });
+    if (data.focus) { button("fk-focus", data.focus, first); }
     if (window.ResizeObserver) {
       new ResizeObserver(function () {
         var empty = seen.x < 40 || seen.y < 40;
         map.invalidateSize({ animate: false });
         seen = map.getSize();
-        if (empty && seen.x >= 40) { whole(); }
+        if (empty && seen.x >= 40) { first(); }
       }).observe(map.getContainer());
     }
     function print(starts) {

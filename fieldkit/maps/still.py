@@ -10,9 +10,10 @@ import geopandas as gpd
 import numpy as np
 
 from fieldkit.errors import MapError
-from fieldkit.maps.drawing import MapLayer, area_frame, bounds_of, sentence_of
+from fieldkit.maps.drawing import MapLayer, area_frame, sentence_of
 from fieldkit.maps.layers import HotspotsLayer, PlacesLayer, in_wgs84, layer_for, with_place
 from fieldkit.maps.sheet import AROUND, CASE, Sheet, metres_from
+from fieldkit.maps.views import bounds_of
 from fieldkit.places import check_lon_lat
 
 if TYPE_CHECKING:
