@@ -23,6 +23,7 @@ from fieldkit.analysis import (
     texts,
     whole_number,
 )
+from fieldkit.analysis.density import dense_groups
 from fieldkit.analysis.naming import by_frequency, name_groups
 from fieldkit.analysis.sources import warn_of_implausible_sources
 from fieldkit.places import EARTH_RADIUS_M, to_metres
@@ -38,7 +39,7 @@ DISTORTION = 0.02
 
 SOURCE = (
     "Ester, Kriegel, Sander and Xu 1996, Proc. KDD-96:226-231; "
-    "Schubert et al. 2017, ACM Trans. Database Syst. 42(3):19."
+    "Schubert et al. 2017, ACM Trans. Database Syst. 42(3):19; Gan and Tao 2015, Proc. SIGMOD:519-530."
 )
 
 
@@ -61,11 +62,7 @@ def find_clusters(frame: gpd.GeoDataFrame, *, radius_m: float = 100, at_least: i
     place = points["lon"].to_numpy() + 1j * points["lat"].to_numpy()
     distinct, owner, weights = np.unique(place, return_inverse=True, return_counts=True)
     metres = to_metres(distinct.real.tolist(), distinct.imag.tolist())
-    labels = (
-        _dense_groups(metres, weights, radius_m, at_least)[owner]
-        if len(points)
-        else np.empty(0, dtype=np.int64)
-    )
+    labels = dense_groups(metres, weights, radius_m, at_least)[owner]
     inside = labels >= 0
     members, groups = points[inside].reset_index(drop=True), labels[inside]
     result = _summarise(members, groups, owner[inside], distinct, metres)
@@ -93,14 +90,6 @@ def find_clusters(frame: gpd.GeoDataFrame, *, radius_m: float = 100, at_least: i
         warnings=warnings,
     )
     return result
-
-
-def _dense_groups(metres: FloatArray, weights: IntArray, radius_m: float, at_least: int) -> IntArray:
-    from sklearn.cluster import DBSCAN
-
-    model = DBSCAN(eps=radius_m, min_samples=at_least, algorithm="kd_tree", metric="euclidean")
-    found: IntArray = model.fit(metres, sample_weight=weights).labels_.astype(np.int64)
-    return found
 
 
 def _summarise(
