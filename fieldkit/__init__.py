@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from fieldkit.demo.story import make_demo
     from fieldkit.errors import FieldkitError
     from fieldkit.plugins import list_plugins
-    from fieldkit.records import investigation, run_records
+    from fieldkit.records.batch import run_records
+    from fieldkit.records.investigation import investigation
     from fieldkit.workspace import Workspace
     from fieldkit.workspace import init_workspace as init
     from fieldkit.workspace import open_workspace as open  # noqa: A004 - fk.open() is how one begins

@@ -57,7 +57,7 @@ def folder() -> Path:
 
 @lru_cache(maxsize=1)
 def _drawable() -> frozenset[int]:
-    from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
+    from fontTools.ttLib import TTFont
 
     with TTFont(chinese_font(), lazy=True) as font:
         return frozenset(font.getBestCmap())
@@ -144,7 +144,7 @@ def _rule(source: str, kind: str) -> str:
 
 @lru_cache(maxsize=32)
 def _subset(wanted: frozenset[int]) -> bytes:
-    from fontTools import subset  # type: ignore[import-untyped]
+    from fontTools import subset
 
     options = subset.Options()
     options.flavor = "woff"
