@@ -20,6 +20,7 @@ from fieldkit.files import write_text
 
 FILE_NAME = "fieldkit.toml"
 DEMO_FOLDER = "fieldkit-demo"
+_SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class Settings:
     """What a workspace's ``fieldkit.toml`` says.
 
     *folder* is the workspace; *ledger* a database URL of SQLAlchemy, by default the SQLite file
-    ``ledger.sqlite`` in the folder; *origin* the name under which this device writes events; *title* what the
+    ``ledger.sqlite`` in the folder (a relative SQLite file is one of the folder's, wherever the kit is called from);
+    *origin* the name under which this device writes events; *title* what the
     office is called on records and dashboards; *time_zone* an IANA name; *language* ``en``, ``zh`` or ``both``;
     *crs* the reference system of coordinates in files that do not say (``ask`` refuses to guess inside China);
     *plugins* the names of plugins beyond the built-in ones that may be imported, as ``group:name`` or
@@ -35,7 +37,7 @@ class Settings:
     """
 
     folder: Path
-    ledger: str
+    ledger: str = field(repr=False)  # it may hold a password
     origin: str
     title: str = "Environmental complaints"
     time_zone: str = "Asia/Shanghai"
@@ -107,11 +109,11 @@ def read_settings(folder: Path, environment: Mapping[str, str] = os.environ) -> 
         raise SettingsError(f"{path} cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}.") from error
-    for key in KEYS:
-        variable = environment.get(f"FIELDKIT_{key.upper()}")
-        if variable is not None:
-            values[key] = [name for name in variable.split(",") if name] if key == "plugins" else variable
-    return _checked(folder, path, values)
+    said_by = {key: name for key in KEYS if (name := f"FIELDKIT_{key.upper()}") in environment}
+    for key, name in said_by.items():
+        text = environment[name]
+        values[key] = [plugin for plugin in text.split(",") if plugin] if key == "plugins" else text
+    return _checked(folder, path, values, said_by)
 
 
 def write_settings(folder: Path, **values: str) -> Settings:
@@ -125,7 +127,7 @@ def write_settings(folder: Path, **values: str) -> Settings:
             f"{folder} already is a workspace. Delete {path} to make it anew, or choose another folder."
         )
     values = {"origin": uuid.uuid4().hex[:12], **values}
-    settings = _checked(folder, path, dict(values))
+    settings = _checked(folder, path, dict(values), {})
     lines = ["# A fieldkit workspace. The manual's page on settings says what else may stand here."]
     lines += [f"{key} = {_toml_text(value)}" for key, value in values.items()]
     write_text(path, "\n".join(lines) + "\n")
@@ -144,7 +146,13 @@ def asset(relative: str) -> Path:
     raise SettingsError(f"{relative} did not come with this installation of fieldkit. Install the kit again.")
 
 
-def _checked(folder: Path, path: Path, values: dict[str, Any]) -> Settings:
+def _checked(folder: Path, path: Path, values: dict[str, Any], said_by: Mapping[str, str]) -> Settings:
+    """The settings in *values*; *said_by* names the variable of each key that the file *path* does not say itself."""
+
+    def sets(key: str) -> str:
+        where = f"The variable {said_by[key]}" if key in said_by else str(path)
+        return f"{where} sets {key} to {values[key]!r}."
+
     unknown = sorted(set(values) - set(KEYS))
     if unknown:
         raise SettingsError(
@@ -152,26 +160,32 @@ def _checked(folder: Path, path: Path, values: dict[str, Any]) -> Settings:
         )
     for key in KEYS:
         if key in values and key != "plugins" and not isinstance(values[key], str):
-            raise SettingsError(f"{path} sets {key} to {values[key]!r}. It must be text in quotes.")
+            raise SettingsError(f"{sets(key)} It must be text in quotes.")
     if not values.get("origin"):
         raise SettingsError(
             f'{path} names no origin, so events could not be told from another device\'s. Add: origin = "…"'
         )
-    plugins = values.pop("plugins", [])
+    plugins = values.get("plugins", [])
     if not isinstance(plugins, list) or not all(isinstance(name, str) for name in plugins):
-        raise SettingsError(f"{path} sets plugins to {plugins!r}. It must be a list of names.")
+        raise SettingsError(f"{sets('plugins')} It must be a list of names.")
     if values.get("language", "both") not in ("en", "zh", "both"):
-        raise SettingsError(f"{path} sets language to {values['language']!r}. Use en, zh or both.")
+        raise SettingsError(f"{sets('language')} Use en, zh or both.")
     if values.get("crs", "ask") not in ("ask", "wgs84", "gcj02", "bd09", "cgcs2000"):
-        raise SettingsError(f"{path} sets crs to {values['crs']!r}. Use ask, wgs84, gcj02, bd09 or cgcs2000.")
+        raise SettingsError(f"{sets('crs')} Use ask, wgs84, gcj02, bd09 or cgcs2000.")
     try:
         ZoneInfo(values.get("time_zone", "Asia/Shanghai"))
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise SettingsError(
-            f"{path} sets time_zone to {values['time_zone']!r}. Use an IANA name such as Asia/Shanghai."
-        ) from error
-    values.setdefault("ledger", f"sqlite:///{(folder / 'ledger.sqlite').as_posix()}")
-    return Settings(folder=folder, plugins=tuple(plugins), **values)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: a folder of zones, such as "Asia"
+        raise SettingsError(f"{sets('time_zone')} Use an IANA name such as Asia/Shanghai.") from error
+    address = _in_folder(folder, values.get("ledger", f"{_SQLITE}ledger.sqlite"))
+    return Settings(**{**values, "folder": folder, "ledger": address, "plugins": tuple(plugins)})
+
+
+def _in_folder(folder: Path, ledger: str) -> str:
+    # Otherwise each folder from which the kit is called would get an empty ledger of its own.
+    file = ledger.removeprefix(_SQLITE)
+    if file == ledger or file in ("", ":memory:") or file.startswith("file:"):
+        return ledger
+    return f"{_SQLITE}{(folder / file).as_posix()}"
 
 
 def _toml_text(value: str) -> str:

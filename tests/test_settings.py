@@ -76,6 +76,7 @@ def test_settings_cannot_be_changed_after_reading(tmp_path: Path) -> None:
         ('origin = "x"\nlanguage = "fr"', "language to 'fr'"),
         ('origin = "x"\ncrs = "mars"', "crs to 'mars'"),
         ('origin = "x"\ntime_zone = "Guangyuan"', "time_zone to 'Guangyuan'"),
+        ('origin = "x"\ntime_zone = "Asia"', "time_zone to 'Asia'"),
         ('origin = "x"\ntime_zone = "../../etc/passwd"', "time_zone to '../../etc/passwd'"),
         ('origin = "x', "is not valid TOML"),
         ("[origin]\na = 1", "origin to {'a': 1}"),
@@ -93,8 +94,27 @@ def test_a_wrong_setting_is_named_with_its_file(tmp_path: Path, text: str, named
     [("FIELDKIT_LANGUAGE", "fr"), ("FIELDKIT_CRS", ""), ("FIELDKIT_TIME_ZONE", "Mars/Olympus")],
 )
 def test_a_wrong_variable_is_refused_like_a_wrong_line(tmp_path: Path, variable: str, value: str) -> None:
-    with pytest.raises(SettingsError, match=variable.removeprefix("FIELDKIT_").lower()):
+    key = variable.removeprefix("FIELDKIT_").lower()
+    with pytest.raises(SettingsError, match=f"^The variable {variable} sets {key} to '{value}'"):
         settings.read_settings(write(tmp_path, 'origin = "x"'), {variable: value})
+
+
+@pytest.mark.parametrize("ledger", ["sqlite:///own.sqlite", "sqlite:///deep/own.sqlite"])
+def test_a_relative_ledger_lies_in_the_workspace_wherever_the_kit_is_called_from(
+    tmp_path: Path, ledger: str
+) -> None:
+    read = settings.read_settings(write(tmp_path, f'origin = "x"\nledger = "{ledger}"'), {})
+    assert read.ledger == f"sqlite:///{tmp_path.as_posix()}/{ledger.removeprefix('sqlite:///')}"
+    assert settings.read_settings(tmp_path, {"FIELDKIT_LEDGER": ledger}).ledger == read.ledger
+
+
+@pytest.mark.parametrize(
+    "ledger", ["sqlite:////var/own.sqlite", "sqlite:///:memory:", "postgresql://a:secret@host/b"]
+)
+def test_any_other_address_stays_as_it_is_and_out_of_the_repr(tmp_path: Path, ledger: str) -> None:
+    read = settings.read_settings(write(tmp_path, f'origin = "x"\nledger = "{ledger}"'), {})
+    assert read.ledger == ledger
+    assert ledger not in repr(read)
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
