@@ -96,6 +96,7 @@ function drawBars(language, box, panel, chosen, choose) {
 function drawRhythm(language, box, panel) {
   box.replaceChildren();
   if (panel.problem) return box.append(say(language, panel.problem, "fk-problem"));
+  if (!panel.most) return box.append(say(language, panel.note || { zh: "没有投诉。", en: "No complaints." }, "fk-problem"));
   const table = make("table", "fk-rhythm"), hours = make("tr", "", make("th", ""));
   for (let hour = 0; hour < 24; hour++) {
     const th = make("th", hour < 6 || hour >= 22 ? "fk-night" : "", String(hour));
@@ -167,6 +168,7 @@ function drawDetail(language, box, detail, open, close) {
     list.append(item);
   }
   box.append(list);
+  box.scrollTop = 0;
   shut.focus({ preventScroll: true });
 }
 
@@ -272,6 +274,7 @@ function drawBoard(model, root) {
   board.lang = language === "en" ? "en" : "zh-CN";
   const state = make("span", "fk-state");
   state.setAttribute("role", "status");
+  state.setAttribute("aria-live", "polite");
   headline.setAttribute("aria-live", "polite");
   const heading = make("header", "fk-top", make("h1", "", textElement("span", "fk-title", model.get("title")), state), filters);
   const mapPanel = make("section", "fk-panel fk-map-panel"), mapBox = make("div", "fk-map-box");
@@ -297,7 +300,17 @@ function drawBoard(model, root) {
   const sender = chooser(model, busy);
   const choose = (change) => showChosen(sender.choose(change));
   const showChosen = drawFilters(language, filters, model.get("options"), choose);
-  const closeDetail = () => drawDetail(language, detail, {}, ask, closeDetail);
+  // Python is told, so that the same place can be opened again; the eye and the keyboard return to where they were.
+  let opener = null;
+  const closeDetail = () => {
+    model.set({ detail: {}, marked: "" });
+    model.save_changes();
+    if (opener && opener.isConnected) opener.focus({ preventScroll: true });
+  };
+  const open = (what) => {
+    opener = document.activeElement;
+    ask(what);
+  };
   const closeRecord = () => { dialog.close(); dialog.replaceChildren(); model.set("record", {}); model.save_changes(); };
   dialog.addEventListener("cancel", (event) => { event.preventDefault(); closeRecord(); });
   board.addEventListener("keydown", (event) => { if (event.key === "Escape" && !dialog.open && !detail.hidden) closeDetail(); });
@@ -309,8 +322,8 @@ function drawBoard(model, root) {
     drawBars(language, channels.body, panels.channels, chosen.channel, (key) => choose({ channel: key }));
     drawBars(language, categories.body, panels.categories, chosen.category, (key) => choose({ category: key }));
     drawRhythm(language, rhythm.body, panels.rhythm);
-    drawList(language, places.body, panels.places, ask);
-    drawList(language, hotspots.body, panels.hotspots, ask);
+    drawList(language, places.body, panels.places, open);
+    drawList(language, hotspots.body, panels.hotspots, open);
     showChosen(chosen);
     board.dataset.answered = String(model.get("answered"));
   };

@@ -98,7 +98,9 @@ def by_channel(
     for group in [*groups, *(c for c in present if group_of(c) not in CHANNEL_GROUPS)]:
         members = [code for code in present if group_of(code) == group]
         if len(members) == 1:
-            rows.append(_bar(members[0], named(group), now, before, members, 0))
+            # "Other channels" says less than the one channel that it stands for.
+            name = named(members[0] if group == "other" else group)
+            rows.append(_bar(members[0], name, now, before, members, 0))
             continue
         rows.append(_bar(in_group(group), named(group), now, before, members, 0))
         if opened is None or in_group(group) == opened or opened in members:
@@ -141,7 +143,12 @@ def rhythm(counts: np.ndarray[Any, Any], left_out: int) -> Panel:
         ],
         "most": int(counts.max()),
     }
-    if left_out:
+    if left_out and not panel["most"]:
+        panel["note"] = words(
+            f"{left_out:,} 件投诉均无具体时刻，看不出一天中的规律。",
+            f"None of the {left_out:,} complaints has an hour, so there is no rhythm to show.",
+        )
+    elif left_out:
         panel["note"] = words(
             f"{left_out:,} 件无具体时刻，未计入", f"{left_out:,} without an hour are not counted"
         )
@@ -160,18 +167,19 @@ def places(ranked: pd.DataFrame) -> list[Panel]:
     return rows
 
 
-def hot_cells(found: pd.DataFrame) -> list[Panel]:
-    """The rows of the list of hot spots of :func:`fieldkit.analysis.hotspots.find_hotspots`, most complaints first."""
-    ranked = found.sort_values(["complaints", "q_value"], ascending=[False, True], kind="stable").head(30)
+def hot_spots(spots: pd.DataFrame, language: str = "both") -> list[Panel]:
+    """The rows of the list of hot spots of :func:`fieldkit.dashboards.spots.spots_of`, with their number of cells."""
+    unit = {"zh": "格", "en": "cells"}.get(language, "格 cells")
     return [
         {
-            "id": str(row.cell),
+            "id": str(row.spot),
             "name": str(row.name),
             "count": int(row.complaints),
-            "note": "q < 0.01" if row.q_value < 0.01 else "q < 0.05",
+            "note": (f"{row.cells} {unit}  " if row.cells > 1 else "")
+            + ("q < 0.01" if row.q_value < 0.01 else "q < 0.05"),
             "kind": "hotspot",
         }
-        for row in rows_of(ranked)
+        for row in rows_of(spots.head(30))
     ]
 
 
@@ -245,7 +253,7 @@ def period_options(data: CodedComplaints) -> list[Panel]:
     first, last = data.first_day, data.last_day
     earlier = Choice(since=last).year_before.since
     options = [_period("全部", "all", first, last)]
-    if earlier is not None and earlier > first:
+    if earlier is not None and earlier > first and not (last.month == 12 and last.day == 31):
         options.append(_period("近十二个月", "last 12 months", earlier + timedelta(days=1), last))
     for year in range(last.year, max(first.year, last.year - 11) - 1, -1):
         start, end = first.replace(year=year, month=1, day=1), last.replace(year=year, month=12, day=31)
@@ -254,7 +262,8 @@ def period_options(data: CodedComplaints) -> list[Panel]:
                 f"{year} 年", f"{year}", max(start, first) if year == first.year else start, min(end, last)
             )
         )
-    return options
+    everything = {"since": first.isoformat(), "until": last.isoformat()}
+    return options[:1] + [option for option in options[1:] if not everything.items() <= option.items()]
 
 
 def opening_period(data: CodedComplaints, options: list[Panel]) -> Panel:

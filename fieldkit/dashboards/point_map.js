@@ -116,8 +116,34 @@ function drawCells(group, cells, choose) {
       color: "#6d1c05", weight: 1, fillColor: colour.fill, fillOpacity: colour.opacity, bubblingMouseEvents: false,
     })
       .bindTooltip(textElement("div", "fk-tip", cell.label), { sticky: true, direction: "top", opacity: 1 })
-      .on("click", () => choose({ kind: "hotspot", id: cell.id }))
-      .addTo(group);
+      .on("click", () => choose({ kind: "hotspot", id: cell.spot || cell.id }))
+      .addTo(group).spot = cell.spot || cell.id;
+  }
+}
+
+// The cells of the spot that is listed stand out; when none of them is in sight, the map goes there.
+function markSpot(group, marked, map) {
+  const chosen = [];
+  group.eachLayer((cell) => {
+    const on = Boolean(marked) && cell.spot === marked;
+    cell.setStyle(on ? { color: "#16324f", weight: 4 } : { color: "#6d1c05", weight: 1 });
+    if (on) chosen.push(cell.bringToFront().getBounds());
+  });
+  if (chosen.length && !chosen.some((bounds) => map.getBounds().intersects(bounds))) map.panTo(chosen[0].getCenter());
+}
+
+// Names that would lie on each other, on a button or over the edge are not shown; the first of them is.
+function clearNames(frame) {
+  const edge = frame.getBoundingClientRect(), taken = [];
+  const boxes = (selector) => [...frame.querySelectorAll(selector)];
+  for (const control of boxes(".fk-map-buttons, .leaflet-control")) taken.push(control.getBoundingClientRect());
+  for (const name of [...boxes(".fk-name-box"), ...boxes(".fk-area-name span")]) {
+    name.style.visibility = "";
+    const box = name.getBoundingClientRect();
+    const over = box.left < edge.left || box.right > edge.right || box.top < edge.top || box.bottom > edge.bottom;
+    const free = !over && taken.every((other) => box.right < other.left || box.left > other.right || box.bottom < other.top || box.top > other.bottom);
+    if (free) taken.push(box);
+    else name.style.visibility = "hidden";
   }
 }
 
@@ -129,7 +155,7 @@ function drawClusters(group, clusters, choose) {
       fillColor: "#fff", fillOpacity: 0.12, bubblingMouseEvents: false,
     });
     ring.bindTooltip(textElement("div", cluster.named ? "fk-name" : "fk-tip", cluster.label), {
-      permanent: Boolean(cluster.named), direction: cluster.named ? "right" : "top", opacity: 1,
+      permanent: Boolean(cluster.named), direction: cluster.named ? "auto" : "top", opacity: 1,
       className: cluster.named ? "fk-name-box" : "", offset: cluster.named ? [14, 0] : [0, 0],
     });
     ring.on("click", () => choose({ kind: "cluster", id: cluster.id })).addTo(group);
@@ -158,7 +184,7 @@ function drawPointMap(model, element) {
     preferCanvas: true, attributionControl: false, zoomControl: false, zoomSnap: 0.25, minZoom: 3, maxZoom: 19,
     zoomAnimation: false, fadeAnimation: false, markerZoomAnimation: false, inertia: false,
   }).setView([0, 0], 3);
-  L.control.zoom({ position: "topright" }).addTo(map);
+  map.zoomControl = L.control.zoom({ position: "topright" }).addTo(map);
   L.control.scale({ imperial: false, position: "bottomright" }).addTo(map);
   // From below: outlines, points, then cells and rings, which take the clicks.
   for (const [pane, level] of [["fk-areas", 340], ["fk-points", 360]]) {
@@ -176,11 +202,24 @@ function drawPointMap(model, element) {
     const found = points.nearest(event.containerPoint);
     if (found >= 0) choose({ kind: "point", id: found });
   });
-  const fit = (bounds) => bounds.length && map.fitBounds(bounds.map(([lon, lat]) => [lat, lon]), { padding: [12, 12] });
+  // Below the buttons, and again when the map gets another size, unless somebody has moved it since.
+  let fitted = false;
+  const fit = (bounds) => {
+    if (!bounds.length) return;
+    map.fitBounds(bounds.map(([lon, lat]) => [lat, lon]), { paddingTopLeft: [12, 52], paddingBottomRight: [12, 28] });
+    fitted = bounds;
+  };
+  map.on("dragstart", () => { fitted = false; });
+  for (const kind of ["wheel", "dblclick", "keydown"]) canvas.addEventListener(kind, () => { fitted = false; }, { passive: true });
+  map.zoomControl.getContainer().addEventListener("click", () => { fitted = false; });
+  let waiting = 0;
+  const tidy = () => { cancelAnimationFrame(waiting); waiting = requestAnimationFrame(() => clearNames(frame)); };
+  map.on("moveend zoomend", tidy);
   const draw = {
-    areas: () => drawAreas(areas, model.get("areas"), ground),
-    cells: () => drawCells(cells, model.get("cells"), choose),
-    clusters: () => drawClusters(clusters, model.get("clusters"), choose),
+    areas: () => { drawAreas(areas, model.get("areas"), ground); tidy(); },
+    cells: () => { drawCells(cells, model.get("cells"), choose); markSpot(cells, model.get("marked"), map); },
+    marked: () => markSpot(cells, model.get("marked"), map),
+    clusters: () => { drawClusters(clusters, model.get("clusters"), choose); tidy(); },
     points: () => points.setPoints(projectPoints(model.get("points"), model.get("origin"))),
     legend: () => drawLegend(legend, model.get("legend")),
     bounds: () => fit(model.get("bounds")),
@@ -199,9 +238,11 @@ function drawPointMap(model, element) {
     if (!canvas.clientWidth || !canvas.clientHeight) return;
     map.invalidateSize({ animate: false });
     if (!sized) { sized = true; draw.bounds(); }
+    else if (fitted) fit(fitted);
+    tidy();
   });
   observer.observe(canvas);
   Object.values(draw).forEach((act) => act());
   element.fieldkitMap = { map, points, cells, clusters };  // for tests and the console
-  return () => { stops.forEach((stop) => stop()); observer.disconnect(); map.remove(); };
+  return () => { stops.forEach((stop) => stop()); cancelAnimationFrame(waiting); observer.disconnect(); map.remove(); };
 }

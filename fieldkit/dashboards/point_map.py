@@ -58,9 +58,10 @@ def own_file(name: str) -> str:
 class PointMap(anywidget.AnyWidget):
     """A map of points, hot cells, clusters and named outlines; every coordinate is lon, lat in WGS-84 degrees.
 
-    Fill it with :meth:`show_points`, :meth:`show_areas` and the traits *cells* (``id``, ``ring``, ``q``, ``label``),
-    *clusters* (``id``, ``at``, ``complaints``, ``label``, ``named``), *legend* (``key``, ``label``) and *bounds*
-    (south-west and north-east corner). *clicked* becomes ``{"kind": "point"|"hotspot"|"cluster", "id": …}``.
+    Fill it with :meth:`show_points`, :meth:`show_areas` and the traits *cells* (``id``, ``spot``, ``ring``, ``q``,
+    ``label``), *clusters* (``id``, ``at``, ``complaints``, ``label``, ``named``), *legend* (``key``, ``label``) and *bounds*
+    (south-west and north-east corner). *clicked* becomes ``{"kind": "point"|"hotspot"|"cluster", "id": …}``, with the
+    cell's spot as the id of a hot spot; *marked* is the spot whose cells stand out.
     """
 
     _esm = (
@@ -78,6 +79,7 @@ class PointMap(anywidget.AnyWidget):
     legend: Any = traitlets.List([]).tag(sync=True)
     bounds: Any = traitlets.List([]).tag(sync=True)
     whole: Any = traitlets.List([]).tag(sync=True)
+    marked = traitlets.Unicode("").tag(sync=True)
     clicked = traitlets.Dict({}).tag(sync=True)
 
     #: Which of the points given to :meth:`show_points` are drawn, as positions; a click names a position here.

@@ -17,6 +17,7 @@ from fieldkit.dashboards.board import Board, changed_traits
 from fieldkit.dashboards.panels import Panel, words
 from fieldkit.dashboards.point_map import MOST_POINTS, bounds_of
 from fieldkit.dashboards.selection import Choice, CodedComplaints
+from fieldkit.dashboards.spots import cells_to_draw, spots_of, with_spots
 from fieldkit.errors import FieldkitError
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ LONGEST_LIST = 60
 #: Answers kept, so that going back to a filter is immediate.
 _KEPT = 32
 
-#: So many clusters, the largest, carry their name on the map.
+#: So many clusters, the largest, are drawn, and so many of them carry their name: more would cover the map.
+_RINGS = 40
 _NAMED = 3
 
 _CASE = re.compile(r"[A-Z2-7]{12}")
@@ -75,6 +77,7 @@ class Symposium:
         self.permutations = permutations
         self.board = Board(title=ws.settings.title, language=ws.settings.language)
         self._analysed: OrderedDict[Choice, dict[str, Any]] = OrderedDict()
+        self._known_names: dict[str, frozenset[str]] = {}
         try:
             self.data = CodedComplaints(ws.complaints(columns=COLUMNS))
         except FieldkitError as error:
@@ -117,7 +120,7 @@ class Symposium:
         quick = self._guarded("counts", lambda: self._counted(choice)) or {}
         with self.board.hold_sync():
             self.board.panels = {**self.board.panels, **quick}
-            self.board.detail = {}
+            self.board.detail, self.board.marked = {}, ""
             self._guarded("points", self._show_points)
 
     def _finish(self, serial: int) -> None:
@@ -168,8 +171,11 @@ class Symposium:
         from fieldkit.analysis.hotspots import find_hotspots
 
         found = find_hotspots(frame, permutations=self.permutations)
-        hot = found[found["hot"]].sort_values("q_value", kind="stable")
-        return {"frame": hot, "tested": len(found), "rows": panels.hot_cells(hot)}
+        hot = with_spots(found[found["hot"]].sort_values("q_value", kind="stable"))
+        spots = spots_of(hot)
+        spots["name"] = spots["name"].map(self._place_name)
+        rows = panels.hot_spots(spots, self.ws.settings.language)
+        return {"frame": hot, "tested": len(found), "spots": spots, "rows": rows}
 
     def _clusters(self, frame: pd.DataFrame) -> Panel:
         if len(frame) > MOST_CLUSTERED:
@@ -177,24 +183,48 @@ class Symposium:
         from fieldkit.analysis.clusters import find_clusters
 
         found = find_clusters(frame)
+        found["name"] = found["name"].map(self._place_name)
         return {"frame": found}
 
     def _places(self, frame: pd.DataFrame) -> Panel:
         from fieldkit.analysis.repeats import rank_places
 
         ranked = rank_places(frame, top=12)
+        ranked["name"] = ranked["name"].map(self._place_name)
         return {"frame": ranked, "rows": panels.places(ranked)}
 
     def _drawn(self, results: dict[str, Any]) -> dict[str, Any]:
         hot, clusters = results["hotspots"].get("frame"), results["clusters"].get("frame")
         bounds = self._bounds(hot, clusters)
         return {
-            "cells": [] if hot is None else [_cell(row) for row in panels.rows_of(hot)],
+            "cells": [] if hot is None else self._cells(results["hotspots"]),
             "clusters": [] if clusters is None else _rings(clusters),
             "legend": self._legend(results),
             "panels": {**self.board.panels, **_without_frames(results)},
             **({"bounds": bounds} if bounds else {}),
         }
+
+    def _cells(self, hotspots: Panel) -> list[dict[str, Any]]:
+        spots = hotspots["spots"]
+        return cells_to_draw(hotspots["frame"], dict(zip(spots["spot"], spots["name"], strict=True)))
+
+    def _place_name(self, name: str) -> str:
+        """*name*, with the word for what it is when it is a bare number: "43" may be the 43rd community."""
+        if not name.isdigit():
+            return name
+        for column, word in (
+            ("community", words("社区", "community")),
+            ("district", words("区", "district")),
+        ):
+            if name in self._names_in(column):
+                return f"{self._say(word)} {name}"
+        return name
+
+    def _names_in(self, column: str) -> frozenset[str]:
+        if column not in self._known_names:
+            values = self.data.frame[column].dropna().unique() if column in self.data.frame else ()
+            self._known_names[column] = frozenset(map(str, values))
+        return self._known_names[column]
 
     def _bounds(self, hot: Any, clusters: Any) -> list[list[float]]:
         lons: list[float] = []
@@ -216,27 +246,28 @@ class Symposium:
         rows = []
         if (hot := results["hotspots"].get("frame")) is not None:
             n = results["hotspots"]["tested"]
-            if len(hot):
-                rows.append(
-                    {
-                        "key": "hot1",
-                        "label": say(
-                            words("极显著热点（错误发现率 < 1 %）", "hot spot, false discovery rate < 1 %")
-                        ),
-                    }
-                )
-                rows.append({"key": "hot2", "label": say(words("显著热点（< 5 %）", "< 5 %"))})
-            else:
-                rows.append(
-                    {
-                        "key": "none",
-                        "label": say(words(f"检验 {n} 格，无显著热点", f"{n} cells tested, none is hot")),
-                    }
-                )
+            strong, weak = (hot["q_value"] < 0.01).any(), (hot["q_value"] >= 0.01).any()
+            if strong:
+                text = words("极显著热点（错误发现率 < 1 %）", "hot spot, false discovery rate < 1 %")
+                rows.append({"key": "hot1", "label": say(text)})
+            if weak:
+                text = words("显著热点（< 5 %）", "< 5 %")
+                if not strong:
+                    text = words("显著热点（错误发现率 < 5 %）", "hot spot, false discovery rate < 5 %")
+                rows.append({"key": "hot2", "label": say(text)})
+            if not len(hot):
+                text = words(f"检验 {n:,} 格，无显著热点", f"{n:,} cells tested, none is hot")
+                rows.append({"key": "none", "label": say(text)})
         else:
             rows.append({"key": "none", "label": say(results["hotspots"]["problem"])})
         if (clusters := results["clusters"].get("frame")) is not None and len(clusters):
-            rows.append({"key": "cluster", "label": say(words("投诉聚集点", "cluster of complaints"))})
+            text = words("投诉聚集点", "cluster of complaints")
+            if len(clusters) > _RINGS:
+                text = words(
+                    f"最大的 {_RINGS} 个投诉聚集点（共 {len(clusters):,} 个）",
+                    f"the {_RINGS} largest of {len(clusters):,} clusters",
+                )
+            rows.append({"key": "cluster", "label": say(text)})
         if results["clusters"].get("too_many"):
             limit = f"{MOST_CLUSTERED:,}"
             hint = words(f"筛选到 {limit} 件以内时显示聚集点", f"clusters are shown below {limit} complaints")
@@ -273,7 +304,9 @@ class Symposium:
         listed = panels.complaint_rows(
             shown, self._texts(shown), lambda case: self._record_path(case).is_file()
         )
-        self.board.detail = {"kind": kind, "id": key, "title": title, "total": len(rows), "rows": listed}
+        with self.board.hold_sync():
+            self.board.marked = str(key) if kind == "hotspot" else ""
+            self.board.detail = {"kind": kind, "id": key, "title": title, "total": len(rows), "rows": listed}
 
     def members(self, kind: str, key: Any) -> tuple[str, pd.DataFrame]:
         """The name and the complaints, oldest first, of the hot spot, cluster, place or point *key*."""
@@ -282,9 +315,12 @@ class Symposium:
             return self._at_point(int(self._rows[self.board.drawn[int(key)]]))
         chosen = self.data.frame[self.mask]
         if kind == "hotspot":
-            hot = results["hotspots"]["frame"]
-            row = hot[hot["cell"] == key].iloc[0]
-            return str(row["name"]), self._in_cell(str(key), row["geometry"])
+            hot, spots = results["hotspots"]["frame"], results["hotspots"]["spots"]
+            spot = spots[spots["spot"] == key].iloc[0]
+            cells = hot[hot["spot"] == key]
+            many = words(f"（{len(cells)} 格）", f"({len(cells)} cells)")
+            title = f"{spot['name']} {self._say(many)}" if len(cells) > 1 else str(spot["name"])
+            return title, self._in_cells(cells)
         if kind == "cluster":
             found = results["clusters"]["frame"]
             row = found[found["cluster"].astype(str) == str(key)].iloc[0]
@@ -292,22 +328,24 @@ class Symposium:
             row = results["places"]["frame"].iloc[int(key)]
         return str(row["name"]), chosen[chosen["complaint"].isin(_ids(row["complaint_ids"]))]
 
-    def _in_cell(self, cell: str, polygon: Any) -> pd.DataFrame:
+    def _in_cells(self, cells: pd.DataFrame) -> pd.DataFrame:
         from fieldkit.analysis.study_area import cells_at
 
-        west, south, east, north = polygon.bounds
-        lon, lat, edge = self.data.lon, self.data.lat, max(east - west, north - south) / 2
-        # Wider than the cell: a coarse cell's complaints are those of its fine cells, which reach over its edge.
+        wanted = [int(cell, 16) for cell in cells["cell"]]
+        corners = cells.bounds
+        edge = (corners["maxy"] - corners["miny"]).max()
+        lon, lat = self.data.lon, self.data.lat
+        # Wider than the cells: a coarse cell's complaints are those of its fine cells, which reach over its edge.
         near = (
             self.mask
-            & (lon > west - edge)
-            & (lon < east + edge)
-            & (lat > south - edge)
-            & (lat < north + edge)
+            & (lon > corners["minx"].min() - edge)
+            & (lon < corners["maxx"].max() + edge)
+            & (lat > corners["miny"].min() - edge)
+            & (lat < corners["maxy"].max() + edge)
         )
         rows = self.data.frame[near]
-        resolution = int(cell[1], 16)  # an H3 index in hexadecimal: the second digit is the resolution
-        inside: pd.DataFrame = rows[cells_at(rows.reset_index(drop=True), resolution) == int(cell, 16)]
+        resolution = int(cells["cell"].iloc[0][1], 16)  # the second hexadecimal digit of an H3 index
+        inside: pd.DataFrame = rows[np.isin(cells_at(rows.reset_index(drop=True), resolution), wanted)]
         return inside
 
     def _at_point(self, row: int) -> tuple[str, pd.DataFrame]:
@@ -422,15 +460,9 @@ def _ids(joined: Any) -> set[str]:
 
 def _without_frames(results: dict[str, Any]) -> dict[str, Any]:
     return {
-        name: {key: value for key, value in panel.items() if key != "frame"}
+        name: {key: value for key, value in panel.items() if key not in ("frame", "spots")}
         for name, panel in results.items()
     }
-
-
-def _cell(row: Any) -> dict[str, Any]:
-    ring = [[round(x, 6), round(y, 6)] for x, y in row.geometry.exterior.coords]
-    label = f"{row.name} · {int(row.complaints)} 件 · q = {row.q_value:.4f}"
-    return {"id": row.cell, "ring": ring, "q": float(row.q_value), "label": label}
 
 
 def _rings(clusters: pd.DataFrame) -> list[dict[str, Any]]:
@@ -439,10 +471,10 @@ def _rings(clusters: pd.DataFrame) -> list[dict[str, Any]]:
             "id": str(row.cluster),
             "at": [float(row.lon), float(row.lat)],
             "complaints": int(row.complaints),
-            "label": f"{row.name} · {int(row.complaints)} 件",
+            "label": f"{row.name} · {int(row.complaints):,}",
             "named": place < _NAMED,
         }
-        for place, row in enumerate(panels.rows_of(_largest(clusters).head(200)))
+        for place, row in enumerate(panels.rows_of(_largest(clusters).head(_RINGS)))
     ]
 
 
