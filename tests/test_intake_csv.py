@@ -198,6 +198,14 @@ def test_a_missing_file_and_a_folder_are_said(tmp_path: Path) -> None:
             read(path)
 
 
+def test_a_first_row_that_is_no_header_is_not_repeated(tmp_path: Path) -> None:
+    path = write(tmp_path, "7,2017-07-03,王小明,13900001234\n8,2017-07-04,李四,13900005678\n")
+    with pytest.raises(IntakeError, match="looks like data") as refused:
+        read(path)
+    assert "王小明" not in str(refused.value)
+    assert "13900001234" not in str(refused.value)
+
+
 def test_rows_of_another_shape_are_refused_and_the_rest_is_read(tmp_path: Path) -> None:
     path = write(
         tmp_path, "id,received,text\n1,2017-07-03,a\n2,2017-07-03\n3,2017-07-03,b,c\n4,2017-07-03,d,,\n"

@@ -163,8 +163,9 @@ class TableReading:
                 )
         if "received_at" not in mapping and "received_at" not in self.instructions.defaults:
             if any(_looks_like_data(column) for column in columns):
+                # The row is not repeated: it may name who complained.
                 raise IntakeError(
-                    f"The first row of {self.source.name} looks like data, not like a header: {shown(columns)}. "
+                    f"The first row of {self.source.name} looks like data, not like a header. "
                     "Put a line with the columns' names above it."
                 )
             raise IntakeError(
