@@ -119,6 +119,13 @@ def test_a_time_of_day_is_put_on_its_date(clock: object, moment: datetime, preci
     assert TimeReader(ZONE).at_clock(at(2017, 7, 3), "day", clock) == (moment, precision)
 
 
+@pytest.mark.parametrize("hour", ["12点", "12点半", "1点", "0点30分", "4:10"])
+def test_an_hour_at_night_that_may_be_of_either_day_is_refused(hour: str) -> None:
+    with pytest.raises(ValueError, match="may be before or after midnight"):
+        TimeReader(ZONE).read(f"2017年7月3日晚上{hour}")
+    assert TimeReader(ZONE).read("2017年7月3日晚上5点") == (at(2017, 7, 3, 17), "hour")
+
+
 ZONES = st.sampled_from([None, UTC, timezone(timedelta(hours=8)), timezone(timedelta(hours=-3, minutes=-30))])
 
 

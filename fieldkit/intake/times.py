@@ -34,6 +34,8 @@ _HALF_DAYS = {
     "傍晚": "pm",
     "中午": "noon",
 }
+# Hours that people call "at night" on either side of midnight: which day 晚上12点 belongs to is not said.
+_AFTER_MIDNIGHT = frozenset({0, 1, 2, 3, 4, 12})
 
 
 def slash_pair(text: object) -> tuple[int, int] | None:
@@ -171,9 +173,10 @@ class TimeReader:
 
 
 def _plain(text: str) -> str:
-    """Chinese dates and full-width digits as ``2017-7-3 22:15 pm``."""
+    """Chinese dates and full-width digits as ``2017-7-3 22:15 pm``; raises :class:`ValueError` for 晚上12点."""
     text = unicodedata.normalize("NFKC", text).strip()
     half = next((english for chinese, english in _HALF_DAYS.items() if chinese in text), "")
+    night = "晚上" in text
     for chinese in _HALF_DAYS:
         text = text.replace(chinese, " ")
     text = re.sub(r"\(?(?:星期|周|礼拜)[一二三四五六日天]\)?", " ", text)
@@ -182,10 +185,13 @@ def _plain(text: str) -> str:
     text = re.sub(r"[日号]\s*", " ", text)
     text = re.sub(r"\s*[点时分]\s*", ":", text).replace("秒", "")
     text = re.sub(r"[:\- ]+$", "", re.sub(r"\s+", " ", text)).strip()
+    found = re.search(r"(?:^| )(\d{1,2})(?=:|$)", text)
+    hour = int(found[1]) if found else None
+    if night and hour in _AFTER_MIDNIGHT:
+        raise ValueError(f"{hour} o'clock at night may be before or after midnight")
     if half == "noon":
-        hour = re.search(r" (\d{1,2})(?=:|$)", text)
-        half = "pm" if hour and int(hour[1]) != 11 else "am"
-    if half == "pm" and re.search(r"(?:^| )(?:1[3-9]|2\d)(?::|$)", text):
+        half = "am" if hour in (11, None) else "pm"
+    if half == "pm" and hour is not None and hour > 12:
         half = ""  # "晚上22:15" needs no help
     return f"{text} {half}".strip()
 
