@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fieldkit.errors import IntakeError
-from fieldkit.intake.gazetteer import LEAST_SCORE, Gazetteer, read_if_there
+from fieldkit.intake.gazetteer import LEAST_SCORE, Gazetteer
 
 TABLE = """name,alias,kind,district,community,lon,lat,accuracy_m
 821小区,八二一小区|821 Community,community,利州区,821小区,105.8500,32.4300,150
@@ -115,8 +115,8 @@ def test_any_text_gives_a_match_above_the_least_score_or_none(
     assert match is None or LEAST_SCORE <= match.score <= 100
 
 
-def test_no_file_is_an_empty_gazetteer(tmp_path: Path) -> None:
-    empty = read_if_there(tmp_path / "places.csv")
+def test_an_empty_gazetteer_finds_nothing() -> None:
+    empty = Gazetteer()
     assert len(empty) == 0
     assert empty.locate("821小区") is None
 
@@ -127,6 +127,8 @@ def test_no_file_is_an_empty_gazetteer(tmp_path: Path) -> None:
         ("name,x,y\na,1,2\n", "no column lon"),
         ("name,lon,lat\na,1\n", "Row 2"),
         ("name,lon,lat\na,1,two\n", "Row 2"),
+        ("name,lon,lat,accuracy_m\na,1,2,nan\n", "accuracy_m is nan"),
+        ("name,lon,lat,accuracy_m\na,1,2,-5\n", "accuracy_m is -5"),
         ("name,lon,lat\na,32,105\n", "globe"),
         ("name,lon,lat\n,105,32\n", "Row 2"),
     ],

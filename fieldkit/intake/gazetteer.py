@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -222,6 +223,8 @@ def _known(cells: dict[str, str], path: Path, row: int) -> _Known:
         accuracy = float(cells["accuracy_m"]) if cells.get("accuracy_m") else None
         if not cells["name"] or not (-180 <= lon <= 180 and -90 <= lat <= 90):
             raise ValueError("no name or a point that is not on the globe")
+        if accuracy is not None and not 0 <= accuracy < math.inf:
+            raise ValueError(f"accuracy_m is {accuracy}, which is no distance in metres")
     except ValueError as error:
         raise IntakeError(
             f"Row {row} of the gazetteer {path.name} cannot be used: {error}. Mend or delete it."
@@ -262,8 +265,3 @@ def _stands_alone(text: str, start: int, length: int) -> bool:
             if a.isascii() and b.isascii() and a.isalnum() and b.isalnum():
                 return False
     return True
-
-
-def read_if_there(path: Path) -> Gazetteer:
-    """The gazetteer at *path*, or an empty one when the workspace has none."""
-    return Gazetteer.read(path) if path.is_file() else Gazetteer()
