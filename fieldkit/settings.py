@@ -174,7 +174,11 @@ def _checked(folder: Path, path: Path, values: dict[str, Any], said_by: Mapping[
         raise SettingsError(f"{sets('crs')} Use ask, wgs84, gcj02, bd09 or cgcs2000.")
     try:
         ZoneInfo(values.get("time_zone", "Asia/Shanghai"))
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: a folder of zones, such as "Asia"
+    except (
+        ZoneInfoNotFoundError,
+        ValueError,
+        OSError,
+    ) as error:  # OSError: a folder of zones, such as "Asia"
         raise SettingsError(f"{sets('time_zone')} Use an IANA name such as Asia/Shanghai.") from error
     address = _in_folder(folder, values.get("ledger", f"{_SQLITE}ledger.sqlite"))
     return Settings(**{**values, "folder": folder, "ledger": address, "plugins": tuple(plugins)})
