@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import json
 import tempfile
 import time
@@ -31,6 +32,8 @@ DRY_RUN_ROWS = 1_000
 _CHUNK = 5_000
 _PREVIEW = 20
 _EXAMPLES_A_CODE = 3
+# Files of refused rows of one name that wait to be mended; so many at the most.
+_MOST_REFUSED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,8 @@ def import_complaints(
 
     *crs* says the reference system of the coordinates where the file does not; *mapping* names columns (a mapping or
     a TOML file); *source* names whose numbering the file follows, by default the reader's. Rows that cannot be used
-    are flagged and written to a file beside the results; the same file imported again adds nothing. Raises
+    are flagged and written to a file in the workspace's ``out``, whole: it may name who complained. The same file
+    imported again adds nothing. Raises
     :class:`~fieldkit.errors.IntakeError` when the file cannot be read at all; then nothing was taken.
     """
     path = Path(path)
@@ -127,7 +131,7 @@ def import_complaints(
                 # afterwards, for the file being imported may be the mended one of that name.
                 written = _write_refused(ws, path, reading, spool, stack)
             if written is not None:
-                result.refused_path = written.replace(ws.settings.out / written.name)
+                result.refused_path = _put_in_place(written, ws.settings.out, path)
         except _DryRun:
             pass
     result.seconds = time.perf_counter() - started
@@ -142,6 +146,22 @@ def _write_refused(
     ws.settings.out.mkdir(parents=True, exist_ok=True)
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=".refused-", dir=ws.settings.out))
     return reading.write_refused(iter(spool), Path(folder) / f"refused-{_stem(path)}")
+
+
+def _put_in_place(written: Path, folder: Path, imported: Path) -> Path:
+    """Move the file of refused rows into *folder*, where another import's, being mended, is not written over."""
+    for number in range(1, _MOST_REFUSED + 1):
+        name = written.name if number == 1 else f"{written.stem}-{number}{written.suffix}"
+        target = folder / name
+        free = not target.exists() or target.samefile(imported) or filecmp.cmp(written, target, shallow=False)
+        # On Windows a file that is open in a spreadsheet cannot be replaced.
+        with contextlib.suppress(PermissionError):
+            if free:
+                return written.replace(target)
+    raise IntakeError(
+        f"The complaints were taken in, but their refused rows could not be put into {folder}, where more than "
+        f"{_MOST_REFUSED} files of the same name wait. Mend or delete them, then import the file again."
+    )
 
 
 def _stem(path: Path) -> str:

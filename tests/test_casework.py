@@ -84,6 +84,25 @@ def test_refused_rows_are_mended_and_imported_again(sample: Workspace, table: Pa
     assert whole.added == 0
 
 
+def test_refused_rows_of_another_file_of_the_same_name_are_kept(
+    sample: Workspace, table: Path, tmp_path: Path
+) -> None:
+    first = import_complaints(sample, table, crs="wgs84").refused_path
+    assert import_complaints(sample, table, crs="wgs84").refused_path == first, (
+        "the same rows need no second file"
+    )
+    other = tmp_path / "other" / table.name
+    other.parent.mkdir()
+    other.write_text(HEADER + BAD.replace("A-3", "A-4"), encoding="utf-8")
+    second = import_complaints(sample, other, crs="wgs84").refused_path
+    assert first is not None
+    assert second is not None
+    assert (first.name, second.name) == ("refused-july.csv", "refused-july-2.csv")
+    assert "A-3" in first.read_text(encoding="utf-8-sig")
+    # Mended or not, a file of refused rows gives way to its own import.
+    assert import_complaints(sample, second, crs="wgs84").refused_path == second
+
+
 def test_a_changed_row_is_refused_with_the_reason(sample: Workspace, table: Path) -> None:
     import_complaints(sample, table, crs="wgs84", source="office")
     before = fingerprint(sample)

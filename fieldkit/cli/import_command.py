@@ -104,6 +104,7 @@ def _show(result: ImportResult) -> None:
         _show_flags(result)
     if result.refused_path is not None:
         click.echo(f"The refused rows are in {result.refused_path}: mend them there and import that file.")
+        click.echo("They are whole rows and may name who complained: delete the file when it is mended.")
 
 
 def _show_preview(result: ImportResult) -> None:
