@@ -192,6 +192,23 @@ def test_analyse_writes_what_it_says(sample: Workspace, tmp_path: Path) -> None:
     assert out.is_file()
 
 
+@pytest.mark.parametrize("option", ["seed=1", "since=2017", "out='x'"])
+def test_what_has_an_option_of_its_own_cannot_be_set(sample: Workspace, option: str) -> None:
+    result = run("analyse", "rhythm", "-w", str(sample.settings.folder), "--set", option)
+    assert result.exit_code == 2
+    assert f"--{option.partition('=')[0]}" in result.output
+
+
+def test_a_file_that_the_machine_refuses_is_named_in_one_sentence(sample: Workspace, tmp_path: Path) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text("number,received_at,text\n1,never,hum\n", encoding="utf-8")
+    sample.settings.out.rmdir()
+    sample.settings.out.write_text("not a folder", encoding="utf-8")
+    result = run("import", str(table), "-w", str(sample.settings.folder))
+    assert result.exit_code == 2
+    assert f"fieldkit: {sample.settings.out} cannot be used: " in result.output
+
+
 def test_analyse_explains_a_wrong_name(sample: Workspace) -> None:
     result = run("analyse", "hotspot", "-w", str(sample.settings.folder))
     assert result.exit_code == 2

@@ -6,6 +6,7 @@ A command's module is imported when the command is run, so that ``fieldkit --hel
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from typing import Any
@@ -55,6 +56,12 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except FieldkitError as error:
             click.echo(f"fieldkit: {error}", err=True)
+            ctx.exit(2)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # the program that reads our output has ended: click ends quietly
+                raise
+            what = f"{error.filename} cannot be used" if error.filename else "The machine refused"
+            click.echo(f"fieldkit: {what}: {error.strerror or error}.", err=True)
             ctx.exit(2)
         except KeyboardInterrupt:
             click.echo(

@@ -37,7 +37,10 @@ def command(
     """Run the analysis NAME: hotspots, clusters, rhythm, repeats, periods or a plugin's."""
     import fieldkit as fk
 
-    result = fk.open(workspace).analyse(name, out=out, **given, **dict(map(_option, settings)))
+    options = dict(map(_option, settings))
+    if clash := sorted(options.keys() & {"name", "out", *given}):
+        raise click.BadParameter(f"{clash[0]} has an option of its own: --{clash[0]}.", param_hint="--set")
+    result = fk.open(workspace).analyse(name, out=out, **given, **options)
     attributes = result.attrs
     if as_json:
         echo_json({**attributes, "rows": len(result), "out": out})

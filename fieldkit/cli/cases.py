@@ -18,7 +18,9 @@ from fieldkit.vocabulary import label
 @click.option(
     "--repeated", is_flag=True, help="Only cases with more than one complaint, the most complaints first."
 )
-@click.option("--limit", default=30, show_default=True, help="How many to show; 0 shows all.")
+@click.option(
+    "--limit", type=click.IntRange(0), default=30, show_default=True, help="How many to show; 0 shows all."
+)
 @workspace_option
 @json_option
 def command(
