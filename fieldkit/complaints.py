@@ -86,8 +86,9 @@ class Complaint:
             raise FieldkitError(f"The channel {self.channel!r} is not known. Use one of: {known}.")
         for code in self.categories:
             if code not in vocabulary.categories():
+                known = ", ".join(vocabulary.main_categories())
                 raise FieldkitError(
-                    f"The category {code!r} is not known. `fieldkit plugins` lists the categories."
+                    f"The category {code!r} is not known. Use one of: {known}, or a finer one of theirs."
                 )
         if self.precision not in PRECISIONS:
             raise FieldkitError(f"The precision {self.precision!r} is not one of: {', '.join(PRECISIONS)}.")

@@ -48,7 +48,8 @@ class Workspace:
             return self.settings.actor
         try:
             return getpass.getuser()
-        except (KeyError, OSError):  # an account without a name, as in some containers
+        # An account without a name, as in some containers; on Windows Python then looks for a module of Unix.
+        except (KeyError, OSError, ImportError):
             return ""
 
     @property
