@@ -124,6 +124,37 @@ def test_no_column_feeds_two_fields(headers: list[str]) -> None:
     assert set(mapping.values()) <= set(headers)
 
 
+def test_headers_and_words_in_traditional_characters_are_recognised() -> None:
+    headers = [
+        "陳情編號",
+        "陳情日期",
+        "陳情內容",
+        "污染類別",
+        "經度",
+        "緯度",
+        "行政區",
+        "聯絡電話",
+        "姓名",
+        "身分證號",
+    ]
+    assert guess_columns(headers) == {
+        "number": "陳情編號",
+        "received_at": "陳情日期",
+        "category": "污染類別",
+        "text": "陳情內容",
+        "district": "行政區",
+        "lon": "經度",
+        "lat": "緯度",
+        "complainant_name": "姓名",
+        "complainant_phone": "聯絡電話",
+        "complainant_identity_number": "身分證號",
+    }
+    assert person_field("陳情人地址") == "address"
+    assert find_categories("空氣污染") == ("air",)
+    assert find_categories("變壓器") == ("noise.lowfreq.transformer",)
+    assert find_channel("環保熱線") == "phone_12369"
+
+
 def test_what_is_said_wins_and_an_empty_column_switches_off() -> None:
     mapping = guess_columns(["a", "date", "address"], {"received_at": "a", "address": ""})
     assert mapping == {"received_at": "a"}

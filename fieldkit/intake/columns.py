@@ -6,6 +6,8 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
+from fieldkit.intake.traditional import simplified
+
 
 def _headers(words: str) -> tuple[str, ...]:
     return tuple(words.split())
@@ -17,7 +19,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "number complaintnumber complaintno complaintid casenumber caseno caseid srnumber servicerequestid "
         "servicerequestnumber servicerequestno requestid requestnumber uniquekey referencenumber reference "
         "ticketid ticketnumber registrationno id objectid 投诉编号 举报编号 信访编号 受理编号 工单编号 "
-        "工单号 受理号 登记编号 登记号 信访件编号 案件编号 编号 编码 单号 流水号 序号"
+        "工单号 受理号 登记编号 登记号 信访件编号 案件编号 案号 编号 编码 单号 流水号 序号"
     ),
     "received_at": _headers(
         "receivedat received receiveddate receiveddatetime datereceived timereceived receiptdate "
@@ -139,8 +141,8 @@ _PERSON_PARTS = {
 
 
 def plain_header(header: str) -> str:
-    """A header without case, width, spaces and punctuation, and without a remark in brackets at its end."""
-    text = unicodedata.normalize("NFKC", header).casefold().strip()
+    """A header without case, width, script (traditional Chinese), spaces, punctuation and a remark in brackets."""
+    text = simplified(unicodedata.normalize("NFKC", header).casefold().strip())
     text = re.sub(r"(?<=.)[(\[（【].*?[)\]）】]\s*$", "", text)
     return "".join(c for c in text if c.isalnum())
 

@@ -7,6 +7,7 @@ import unicodedata
 from functools import cache
 
 from fieldkit import vocabulary
+from fieldkit.intake.traditional import simplified
 
 # What people and portals write besides the published names; the names themselves come from the vocabulary.
 _CATEGORY_SYNONYMS = {
@@ -120,8 +121,8 @@ _ENDINGS = re.compile(r"(?:类?污染|问题|类|扰民|投诉|举报| complaint
 
 
 def plain_term(text: str) -> str:
-    """A term without differences of width, case and spacing."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    """A term without differences of width, case, script (traditional Chinese) and spacing."""
+    return " ".join(simplified(unicodedata.normalize("NFKC", text).casefold()).split())
 
 
 def find_categories(text: str) -> tuple[str, ...]:
