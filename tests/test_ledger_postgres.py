@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -100,6 +101,17 @@ def test_a_pooled_connection_takes_one_import_after_another(ledger: Ledger) -> N
         except KeyboardInterrupt:
             pass
     assert ledger.count()["complaints"] == 1
+
+
+def test_a_refusal_does_not_repeat_the_row(ledger: Ledger) -> None:
+    """The server's detail of a failed row would name who complained."""
+    row = ("A" * 12, "CANARY", "13900001111", "", None, "")
+    with (
+        pytest.raises(LedgerError, match="violates not-null constraint") as refused,
+        store.writing(ledger._engine) as connection,
+    ):
+        store.insert(connection, tables.complainant, [row])
+    assert "CANARY" not in "".join(traceback.format_exception(refused.value))
 
 
 def test_texts_sorted_by_the_servers_rules_make_no_difference(postgres_database: Callable[[], str]) -> None:

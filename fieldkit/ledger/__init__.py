@@ -239,10 +239,11 @@ class Ledger:
 
 def _data_version(connection: sa.Connection) -> str:
     head = tables.head.c
-    rows = connection.execute(
-        sa.select(head.origin, head.data_sequence, head.data_digest).order_by(head.origin)
+    rows = connection.execute(sa.select(head.origin, head.data_sequence, head.data_digest))
+    # Sorted here: databases differ in the order of letters, and equal data must have one version.
+    text = "\n".join(
+        sorted(f"{origin} {sequence} {bytes(digest).hex()}" for origin, sequence, digest in rows)
     )
-    text = "\n".join(f"{origin} {sequence} {bytes(digest).hex()}" for origin, sequence, digest in rows)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -91,9 +91,18 @@ def _engine(parsed: URL) -> Engine:
 
 
 def reason_of(error: Exception) -> str:
-    """The database's own words for *error*, on one line and without a full stop."""
-    words = getattr(error, "orig", None) or error
+    """The database's own words for *error*, on one line and without a full stop.
+
+    PostgreSQL's details are left out: they may repeat a row, and a row may name who complained.
+    """
+    words = _diagnosis(error, "message_primary") or getattr(error, "orig", None) or error
     return " ".join(str(words).split()).rstrip(".")
+
+
+def _diagnosis(error: Exception, part: str) -> str | None:
+    """A part of what PostgreSQL says about *error*; None when it says none, or the database is another."""
+    said: str | None = getattr(getattr(getattr(error, "orig", None), "diag", None), part, None)
+    return said
 
 
 def _on_connect(connection: Any, _record: Any) -> None:
@@ -141,7 +150,9 @@ def writing(engine: Engine, *, bulk: bool = False) -> Iterator[Connection]:
             if busy
             else reason_of(error)
         )
-        raise LedgerError(f"The ledger could not be written, nothing was changed: {why}.") from error
+        # A traceback shows the cause too, and with it the details that reason_of leaves out.
+        told = None if _diagnosis(error, "message_detail") else error
+        raise LedgerError(f"The ledger could not be written, nothing was changed: {why}.") from told
 
 
 @contextlib.contextmanager
