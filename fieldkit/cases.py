@@ -33,12 +33,16 @@ class CaseComplaint:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One line of a case's timeline, in Chinese and English; *kind* is the event's."""
+    """One line of a case's timeline, in Chinese and English; *kind* is the event's.
+
+    *precision* says how exactly *at* is known (:data:`~fieldkit.complaints.PRECISIONS`).
+    """
 
     at: datetime
     kind: str
     zh: str
     en: str
+    precision: str = "second"
 
 
 def fold_complaint(history: Iterable[Event]) -> CaseComplaint | None:
@@ -194,8 +198,9 @@ def _moment(event: Event, case_id: str, numbers: Mapping[str, str]) -> Moment | 
         case events.COMPLAINT_RECEIVED:
             channel = data.get("channel", "unknown")
             zh, en = label(channel, "zh"), label(channel)
-            at = datetime.fromisoformat(data["received_at"])
-            return Moment(at, event.kind, f"收到投诉 {number}（{zh}）", f"Complaint {number} received ({en})")
+            at, known = datetime.fromisoformat(data["received_at"]), data.get("precision", "second")
+            text = (f"收到投诉 {number}（{zh}）", f"Complaint {number} received ({en})")
+            return Moment(at, event.kind, *text, precision=known)
         case events.COMPLAINT_LINKED:
             zh = relation_label(data["relation"], data.get("cause", ""), "zh")
             en = relation_label(data["relation"], data.get("cause", ""))

@@ -13,6 +13,13 @@ from fieldkit.places import Place
 #: How exactly the time of receipt is known, from the finest to the coarsest.
 PRECISIONS = ("second", "hour", "day", "month", "year")
 
+_SHOWN = {"hour": "%Y-%m-%d %H:00", "day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
+
+
+def time_text(moment: datetime, precision: str = "second") -> str:
+    """*moment*, in its own zone, as exactly as it is known: to the minute, the hour, or only the day, month or year."""
+    return moment.strftime(_SHOWN.get(precision, "%Y-%m-%d %H:%M"))
+
 
 @dataclass(frozen=True, slots=True)
 class Flag:

@@ -53,7 +53,10 @@ GENESIS = bytes(32)
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something that happened, before it has a place in the ledger; *payload* is plain JSON."""
+    """Something that happened, before it has a place in the ledger; *payload* is plain JSON, *occurred_at* has a zone.
+
+    Raises :class:`LedgerError` for a kind, subject or time that cannot be written down.
+    """
 
     subject: str
     kind: str
@@ -64,6 +67,10 @@ class Fact:
         if self.kind not in KINDS:
             raise LedgerError(f"The kind of event {self.kind!r} is not known. Known are: {', '.join(KINDS)}.")
         check_name(self.subject, "subject")
+        if self.occurred_at.utcoffset() is None:
+            raise LedgerError(
+                f"What occurred at {self.occurred_at} has no time zone. Give a zone-aware time."
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -267,7 +267,9 @@ class Areas:
         if crs not in ("wgs84", "cgcs2000"):
             polygons = shapely.transform(polygons, lambda points: _convert_points(points, crs))
         english = [value if isinstance(value := p.get("name_en"), str) else "" for p in properties]
-        return cls([str(p.get(field, "")) for p in properties], list(polygons), english)
+        return cls(
+            ["" if p.get(field) is None else str(p[field]) for p in properties], list(polygons), english
+        )
 
     @cached_property
     def _tree(self) -> shapely.STRtree:

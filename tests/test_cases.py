@@ -72,6 +72,11 @@ def test_a_case_is_what_its_events_say() -> None:
     assert case.complaints[1].complaint.district == "Lizhou"
 
 
+def test_the_timeline_says_how_exactly_a_time_is_known() -> None:
+    case = Case.fold("A", [received("A", 0, precision="month")])
+    assert [moment.precision for moment in case.timeline] == ["month"]
+
+
 def test_the_timeline_says_where_a_complaint_went() -> None:
     lines = [moment.en for moment in Case.fold("A", HISTORY).timeline]
     assert lines == [

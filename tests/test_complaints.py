@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from fieldkit.complaints import PRECISIONS, Complaint, Entry, Flag, Person
+from fieldkit.complaints import PRECISIONS, Complaint, Entry, Flag, Person, time_text
 from fieldkit.errors import FieldkitError
 from fieldkit.places import Place
 
@@ -42,6 +42,20 @@ def test_a_complaint_needs_only_when_and_whose_numbering() -> None:
 def test_the_main_category_is_that_of_the_first() -> None:
     complaint = Complaint(NIGHT, "12345", categories=("waste.hazardous", "air.odour"))
     assert complaint.category == "solid_waste"
+
+
+@pytest.mark.parametrize(
+    ("precision", "shown"),
+    [
+        ("second", "2017-07-03 23:40"),
+        ("hour", "2017-07-03 23:00"),
+        ("day", "2017-07-03"),
+        ("month", "2017-07"),
+        ("year", "2017"),
+    ],
+)
+def test_a_time_is_shown_as_exactly_as_it_is_known(precision: str, shown: str) -> None:
+    assert time_text(NIGHT, precision) == shown
 
 
 @pytest.mark.parametrize("name", ["received_at", "occurred_at", "closed_at"])

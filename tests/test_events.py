@@ -165,3 +165,8 @@ def test_an_unknown_kind_is_refused() -> None:
         LedgerError, match=r"The kind of event 'rumour' is not known\. Known are: complaint_received"
     ):
         events.Fact("X", "rumour", {}, datetime.now(UTC))
+
+
+def test_a_time_without_a_zone_is_refused() -> None:
+    with pytest.raises(LedgerError, match="has no time zone"):
+        events.Fact("X", events.COMPLAINT_UNLINKED, {}, datetime(2017, 7, 1))

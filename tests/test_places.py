@@ -230,6 +230,7 @@ def test_the_property_to_name_by_can_be_said(tmp_path: Path) -> None:
     assert places.Areas.read(path).names == ["利州区"]
     assert places.Areas.read(path).names_en == ["Lizhou District"]
     assert places.Areas.read(path, name_field="name_en").names == ["Lizhou District"]
+    assert places.Areas.read(path, name_field="nothing").names == [""]
 
 
 def test_an_english_name_is_optional_and_text(tmp_path: Path) -> None:

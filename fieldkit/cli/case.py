@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,6 +10,7 @@ import click
 from fieldkit.cases import relation_label
 from fieldkit.cli.options import json_option, workspace_option
 from fieldkit.cli.printing import clean, echo_json, echo_table
+from fieldkit.complaints import time_text
 from fieldkit.vocabulary import label
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ def _show(case: Case, zone: Any) -> None:
     moments = case.timeline
     echo_table(
         {
-            "when": [moment.at.astimezone(zone) for moment in moments],
+            "when": [time_text(moment.at.astimezone(zone), moment.precision) for moment in moments],
             "what": [f"{moment.zh} · {moment.en}" for moment in moments],
         },
         widest=120,
@@ -93,6 +95,6 @@ def _plain(case: Case, record: dict[str, Any] | None) -> dict[str, Any]:
             }
             for c in case.complaints
         ],
-        "timeline": [{"at": m.at, "kind": m.kind, "zh": m.zh, "en": m.en} for m in case.timeline],
+        "timeline": [asdict(moment) for moment in case.timeline],
         "record": record,
     }

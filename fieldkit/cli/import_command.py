@@ -9,6 +9,7 @@ import click
 
 from fieldkit.cli.options import json_option, workspace_option
 from fieldkit.cli.printing import echo_json, echo_table
+from fieldkit.complaints import time_text
 from fieldkit.errors import IntakeError
 from fieldkit.places import REFERENCE_SYSTEMS
 
@@ -113,7 +114,7 @@ def _show_preview(result: ImportResult) -> None:
     echo_table(
         {
             "number": [c.number for c in shown],
-            "received": [c.received_at for c in shown],
+            "received": [time_text(c.received_at, c.precision) for c in shown],
             "channel": [c.channel for c in shown],
             "category": [", ".join(c.categories) or f"– ({c.reported_type})" for c in shown],
             "place": [f"{c.place.lon:.5f}, {c.place.lat:.5f}" if c.place else "–" for c in shown],

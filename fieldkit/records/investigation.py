@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fieldkit import events
 from fieldkit.cases import Case, CaseComplaint, relation_label
+from fieldkit.complaints import time_text
 from fieldkit.errors import RecordError
 from fieldkit.places import Place, distances_m
 from fieldkit.records import parts
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 #: At most so many earlier complaints of other cases are listed one by one; the sentence below the table counts all.
 NEIGHBOURS_LISTED = 30
 
-_TIME_FORMATS = {"hour": "%Y-%m-%d %H:00", "day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
 _NOT_RECORDED = both("未记录", "not recorded")
 _STATES = {
     "REGISTERED": both("已登记", "registered"),
@@ -250,8 +250,7 @@ class Investigation:
         return self._format(complaint.received_at, complaint.precision)
 
     def _format(self, moment: datetime, precision: str = "second") -> str:
-        local = moment.astimezone(self.workspace.settings.zone)
-        return local.strftime(_TIME_FORMATS.get(precision, "%Y-%m-%d %H:%M"))
+        return time_text(moment.astimezone(self.workspace.settings.zone), precision)
 
     def _occurred(self) -> str:
         moments = [c.complaint.occurred_at for c in self._founding_first if c.complaint.occurred_at]
