@@ -13,7 +13,7 @@ from fieldkit.complaints import Entry, Flag
 from fieldkit.errors import IntakeError
 from fieldkit.intake.columns import OWN_PREFIX, guess_columns
 from fieldkit.intake.instructions import Instructions, read_instructions
-from fieldkit.intake.strict_json import JsonFile, readable_json
+from fieldkit.intake.strict_json import JsonFile, plain_cell, readable_json
 from fieldkit.intake.tables import (
     FILE_COLUMN,
     SAMPLE_ROWS,
@@ -86,7 +86,7 @@ class Features:
                 continue
             properties = _properties(feature)
             lon, lat, flags = _point(feature.get("geometry"), number)
-            cells = [_cell(properties.get(name)) for name in properties_at]
+            cells = [plain_cell(properties.get(name)) for name in properties_at]
             yield Row(number, [*cells, lon, lat], feature, flags)
 
     def write(self, entries: Iterable[Entry], path: Path) -> Path:
@@ -137,14 +137,6 @@ def _properties(feature: object) -> dict[str, Any]:
     return properties if isinstance(properties, dict) else {}
 
 
-def _cell(value: Any) -> object:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if value is None:
-        return ""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value
-
-
 def _point(geometry: Any, number: int) -> tuple[object, object, tuple[Flag, ...]]:
     """Longitude, latitude and what is to be said about them."""
     if geometry is None:
@@ -153,7 +145,7 @@ def _point(geometry: Any, number: int) -> tuple[object, object, tuple[Flag, ...]
     if kind == "Point":
         points = geometry.get("coordinates")
         if isinstance(points, list) and len(points) >= 2:
-            return _cell(points[0]), _cell(points[1]), ()
+            return plain_cell(points[0]), plain_cell(points[1]), ()
         if points == []:
             return "", "", ()
     elif kind in (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -17,7 +16,7 @@ from fieldkit.intake.columns import OWN_PREFIX
 from fieldkit.intake.encodings import find_encoding, open_bytes, open_text
 from fieldkit.intake.instructions import read_instructions
 from fieldkit.intake.rows import as_text
-from fieldkit.intake.strict_json import JsonFile, readable_json
+from fieldkit.intake.strict_json import JsonFile, plain_cell, readable_json
 from fieldkit.intake.tables import FILE_COLUMN, SAMPLE_ROWS, Row, TableReading, own_cells
 from fieldkit.intake.terms import find_categories
 
@@ -111,8 +110,8 @@ class Requests:
                 element.get("updated_datetime") if _text(element.get("status")).lower() == "closed" else ""
             )
             name = " ".join(filter(None, (_text(element.get("first_name")), _text(element.get("last_name")))))
-            cells = [_cell(element.get(column)) for column in self.columns[:-2]]
-            yield Row(number, [*cells, _cell(closed), name], element)
+            cells = [plain_cell(element.get(column)) for column in self.columns[:-2]]
+            yield Row(number, [*cells, plain_cell(closed), name], element)
 
     def write(self, entries: Iterable[Entry], path: Path) -> Path:
         """Write refused requests as they came, JSON or XML, with the reason beside their members."""
@@ -185,12 +184,4 @@ def _read_xml(path: Path) -> Iterator[dict[str, str]]:
 
 
 def _text(value: Any) -> str:
-    return as_text(_cell(value)).strip()
-
-
-def _cell(value: Any) -> object:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if value is None:
-        return ""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value
+    return as_text(plain_cell(value)).strip()

@@ -52,6 +52,13 @@ def readable_json(document: Any) -> str:
     return text
 
 
+def plain_cell(value: Any) -> object:
+    """A member's value as a cell: a text or number as it is, the rest as JSON writes it, nothing for null."""
+    if value is None:
+        return ""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (bool, dict, list)) else value
+
+
 class JsonFile:
     """A JSON file whose long array is read element by element.
 
