@@ -342,6 +342,9 @@ def test_a_failing_case_is_set_aside_and_the_others_go_on(sample: Workspace, tmp
     assert broken not in sample.records()
 
     mended = small_notebook(tmp_path / "n.ipynb", "print('case', case_id)")
+    unnamed = json.loads(mended.read_text())
+    del unnamed["metadata"]["kernelspec"]  # as a program may write it: Python is meant
+    mended.write_text(json.dumps(unnamed))
     run_records(sample, ["S-002"], ("html",), notebook=mended, progress=False)
     assert sorted(path.suffix for path in folder.iterdir()) == [".html", ".ipynb"]
 
@@ -359,6 +362,9 @@ def test_what_cannot_be_run_is_refused_before_anything_is(sample: Workspace, tmp
     crafted = {"x=1\nimport os\nos.system('id')\ny": 1}
     with pytest.raises(RecordError, match="declares no parameter"):
         run_records(sample, ["S-001"], notebook=notebook, parameters=crafted, progress=False)
+    (tmp_path / "no.ipynb").write_text("{}")
+    with pytest.raises(RecordError, match="The notebook cannot be used"):
+        run_records(sample, ["S-001"], notebook=tmp_path / "no.ipynb", progress=False)
     bare = small_notebook(tmp_path / "bare.ipynb", "print(1)", parameters="other = 1")
     with pytest.raises(RecordError, match="'case_id'"):
         run_records(sample, ["S-001"], notebook=bare, progress=False)

@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -261,8 +261,12 @@ def _run(
     from tqdm.auto import tqdm
 
     workers = max(1, min(jobs or os.cpu_count() or 1, len(todo)))
-    bar = tqdm(total=len(todo), unit=" records", desc="Records", delay=2, disable=None if progress else True)
-    with bar, _stoppable() as stop:
+    bar = tqdm(total=len(todo), unit="record", desc="Records", disable=None if progress else True)
+
+    def say_stopping() -> None:
+        bar.set_description("Stopping after the running ones (Ctrl-C again: at once)")
+
+    with bar, _stoppable(say_stopping) as stop:
         for job, written in _completed(todo, workers, stop):
             outcomes[job.case] = _outcome(job, written)
             if not written.reason:
@@ -290,9 +294,9 @@ def _outcome(job: Job, written: Written) -> RecordOutcome:
 
 
 @contextmanager
-def _stoppable() -> Iterator[Event]:
-    """Give an event that the first Ctrl-C sets; a second one interrupts at once. Elsewhere than in the main thread
-    signals cannot be caught, and nothing is changed."""
+def _stoppable(say: Callable[[], None]) -> Iterator[Event]:
+    """Give an event that the first Ctrl-C sets, with *say* called; a second one interrupts at once. Elsewhere than in
+    the main thread signals cannot be caught, and nothing is changed."""
     stop = Event()
     if current_thread() is not main_thread():
         yield stop
@@ -302,6 +306,7 @@ def _stoppable() -> Iterator[Event]:
     def note(*_: object) -> None:
         stop.set()
         signal.signal(signal.SIGINT, before)
+        say()
 
     signal.signal(signal.SIGINT, note)
     try:

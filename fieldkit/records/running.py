@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fieldkit.errors import NotebookFailed
+from fieldkit.errors import NotebookFailed, RecordError
 from fieldkit.files import write_bytes, write_text
 from fieldkit.plugins import load_plugin
 from fieldkit.records.document import read_document
@@ -77,10 +77,18 @@ def leave_out_uri_grammar() -> None:
 
 
 def declared_parameters(template: str) -> list[str]:
-    """The names in the ``parameters`` cell of a notebook, given as its JSON text."""
+    """The names in the ``parameters`` cell of a notebook, given as its JSON text.
+
+    Raises :class:`~fieldkit.errors.RecordError` when the text is JSON but no notebook.
+    """
     import papermill
 
-    return sorted(papermill.inspect_notebook(_node(template)))
+    try:
+        return sorted(papermill.inspect_notebook(_node(template)))
+    except Exception as error:  # nbformat's and papermill's, of many kinds
+        raise RecordError(
+            f"The notebook cannot be used: {_reason(error)}. Save it in JupyterLab and try again."
+        ) from None
 
 
 def write_record(job: Job) -> Written:
@@ -105,7 +113,15 @@ def _node(template: str) -> Any:
     import nbformat
 
     read: Any = nbformat.reads
-    return read(template, as_version=4)
+    notebook = read(template, as_version=4)
+    # A notebook that a program wrote may name no kernel; papermill then refuses it.
+    if not notebook.metadata.get("kernelspec", {}).get("name"):
+        notebook.metadata["kernelspec"] = {
+            "name": "python3",
+            "display_name": "Python 3",
+            "language": "python",
+        }
+    return notebook
 
 
 def _written(notebook: Any) -> str:
