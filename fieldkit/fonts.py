@@ -98,6 +98,25 @@ def printable(text: str) -> str:
     return "".join(drawn)
 
 
+def width(text: str) -> int:
+    """How many columns *text* takes in a terminal or in print: a Chinese character two, a combining mark none."""
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
+    )
+
+
+def cut(text: str, columns: int) -> str:
+    """*text* in at most so many columns (see :func:`width`), with an ellipsis where it was cut."""
+    if width(text) <= columns:
+        return text
+    used = 1  # of the ellipsis
+    for position, character in enumerate(text):
+        used += width(character)
+        if used > columns:
+            return text[:position].rstrip() + "…"
+    return text
+
+
 @lru_cache(maxsize=1)
 def register_with_matplotlib() -> str:
     """Make matplotlib draw Chinese and Latin text in one go; returns the family name, :data:`FAMILY`.

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from fieldkit import testing
 from fieldkit.cli import COMMANDS, cli
-from fieldkit.cli.printing import clean, width
+from fieldkit.cli.printing import clean
 from fieldkit.workspace import Workspace
 
 
@@ -224,10 +224,6 @@ def test_plugins_are_listed_and_checked() -> None:
 
 def test_a_complaint_cannot_steer_the_terminal() -> None:
     assert clean("a\x1b[31mb\r\nc\u202ed") == "a\ufffd[31mb c\ufffdd"
-
-
-def test_chinese_takes_two_columns() -> None:
-    assert width("噪声 noise") == 10
 
 
 def test_the_program_runs_as_a_module(tmp_path: Path) -> None:

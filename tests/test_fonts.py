@@ -107,3 +107,16 @@ def test_importing_the_module_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_chinese_takes_two_columns() -> None:
+    assert fonts.width("噪声 noise") == 10
+    assert fonts.width("e\u0301") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "shown"),
+    [("噪声", 4, "噪声"), ("噪声很大", 4, "噪…"), ("a b c", 4, "a b…"), ("ab cd", 4, "ab…"), ("", 0, "")],
+)
+def test_a_text_is_cut_by_columns(text: str, columns: int, shown: str) -> None:
+    assert fonts.cut(text, columns) == shown

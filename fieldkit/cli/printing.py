@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from fieldkit.fonts import cut, width
+
 
 def echo_json(value: Any) -> None:
     """Print *value* as indented JSON; times in ISO 8601, paths as text."""
@@ -33,7 +35,7 @@ def echo_table(
     columns: Mapping[str, Sequence[object]], *, widest: int = 48, right: Sequence[str] = ()
 ) -> None:
     """Print *columns* (title to values) as a table; cells wider than *widest* are cut, those in *right* align right."""
-    cells = {title: [_cut(clean(value), widest) for value in values] for title, values in columns.items()}
+    cells = {title: [cut(clean(value), widest) for value in values] for title, values in columns.items()}
     widths = {title: max([width(title), *map(width, values)]) for title, values in cells.items()}
     click.secho("  ".join(_pad(title, widths[title], title in right) for title in cells).rstrip(), bold=True)
     for row in zip(*cells.values(), strict=True):
@@ -49,24 +51,6 @@ def clean(value: object) -> str:
         return f"{value:%Y-%m-%d %H:%M}"
     text = " ".join(str(value).split())
     return "".join(c if unicodedata.category(c)[0] != "C" else "\ufffd" for c in text)
-
-
-def width(text: str) -> int:
-    """How many columns of a terminal *text* takes."""
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
-    )
-
-
-def _cut(text: str, widest: int) -> str:
-    if width(text) <= widest:
-        return text
-    kept = ""
-    for character in text:
-        if width(kept + character) > widest - 1:
-            break
-        kept += character
-    return kept + "…"
 
 
 def _pad(text: str, to: int, right: bool) -> str:

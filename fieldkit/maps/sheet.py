@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -314,7 +313,7 @@ class Sheet:
         edge = 0.82 * self.half[0]
         side = "left" if x < -edge else "right" if x > edge else "center"
         written = self.axes.annotate(
-            fonts.printable(_cut(text, 34)),
+            fonts.printable(fonts.cut(text, 34)),
             (x, y),
             xytext=(0, -below - 1.5),
             textcoords="offset points",
@@ -398,21 +397,11 @@ def _distance(metres: float) -> str:
     return f"{metres / 1000:g} km" if metres >= 1000 else f"{metres:g} m"
 
 
-def _cut(text: str, room: int) -> str:
-    """*text* within *room* half-width columns, with an ellipsis where it is cut."""
-    used = 0
-    for number, character in enumerate(text):
-        used += 2 if unicodedata.east_asian_width(character) in "WF" else 1
-        if used > room:
-            return text[:number] + "…"
-    return text
-
-
 def _wrap(text: str, room: int) -> list[str]:
-    """Break *text* into lines of *room* half-width columns; Chinese breaks anywhere, Latin at spaces."""
+    """Break *text* into lines of *room* columns; Chinese breaks anywhere, Latin at spaces."""
     lines, line, used = [], "", 0
     for word in _words(text):
-        wide = sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in word)
+        wide = fonts.width(word)
         if used + wide > room and line.strip():
             lines.append(line.strip())
             line, used = "", 0
@@ -423,7 +412,7 @@ def _wrap(text: str, room: int) -> list[str]:
 def _words(text: str) -> list[str]:
     words: list[str] = []
     for character in text:
-        wide = unicodedata.east_asian_width(character) in "WF"
+        wide = fonts.width(character) == 2
         # A full stop or comma stays with the character before it.
         if words and (
             character in "，。；：、）！？" or not (wide or words[-1][-1].isspace() or _is_wide(words[-1]))
@@ -435,4 +424,4 @@ def _words(text: str) -> list[str]:
 
 
 def _is_wide(word: str) -> bool:
-    return unicodedata.east_asian_width(word[-1]) in "WF"
+    return fonts.width(word[-1]) == 2

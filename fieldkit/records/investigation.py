@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from fieldkit import events
+from fieldkit import events, fonts
 from fieldkit.cases import Case, CaseComplaint, relation_label
 from fieldkit.complaints import time_text
 from fieldkit.errors import RecordError
@@ -353,14 +352,7 @@ def _line(text: Wording, language: str) -> str:
 
 
 def _excerpt(text: str, columns: int = 120) -> str:
-    """The beginning of *text* on one line, at most so many columns wide, a Chinese character taking two."""
-    text = " ".join(text.split())
-    used = 0
-    for index, character in enumerate(text):
-        used += 2 if unicodedata.east_asian_width(character) in "WF" else 1
-        if used > columns:
-            return text[:index].rstrip() + "…"
-    return text
+    return fonts.cut(" ".join(text.split()), columns)
 
 
 def _is_chinese(text: str) -> bool:
