@@ -121,13 +121,13 @@ def _fold(address: str) -> str:
 
 def _gather(metres: FloatArray, counts: IntArray) -> IntArray:
     """For each point the busiest point within reach that is not itself taken: no chains, the same in any order."""
-    from sklearn.neighbors import KDTree
+    from scipy.spatial import KDTree  # type: ignore[import-untyped]
 
-    near = KDTree(metres).query_radius(metres, SAME_PLACE_M)
+    near = KDTree(metres).query_ball_point(metres, SAME_PLACE_M)
     leaders = np.full(len(metres), -1, dtype=np.int64)
     for point in np.argsort(-counts, kind="stable").tolist():
         if leaders[point] < 0:
-            reach = near[point]
+            reach = np.array(near[point])
             leaders[reach[leaders[reach] < 0]] = point
     return leaders
 
@@ -167,7 +167,8 @@ def _summarise(rows: pd.DataFrame, groups: IntArray, names: pd.Series[Any], coun
 def _ids_of(rows: pd.DataFrame, groups: IntArray, wanted: IntArray) -> list[str]:
     """The complaints of each group in *wanted* by time of receipt, joined by |; '' when the frame has no ids."""
     mine = np.isin(groups, wanted)
-    table = pd.DataFrame({"group": groups, "at": moments(rows), "id": texts(rows, "complaint")})[mine]
+    rows = rows[mine]
+    table = pd.DataFrame({"group": groups[mine], "at": moments(rows), "id": texts(rows, "complaint")})
     found: dict[int, list[str]] = {group: [] for group in wanted.tolist()}
     table = table[table["id"] != ""].sort_values(["at", "id"])
     for group, complaint in zip(table["group"].tolist(), table["id"].tolist(), strict=True):

@@ -155,11 +155,15 @@ def rhythm(counts: np.ndarray[Any, Any], left_out: int) -> Panel:
     return panel
 
 
-def places(ranked: pd.DataFrame) -> list[Panel]:
-    """The rows of the list of places, as :func:`fieldkit.analysis.repeats.rank_places` ranks them."""
+def places(ranked: pd.DataFrame, known_to: str = "day") -> list[Panel]:
+    """The rows of the list of places, as :func:`fieldkit.analysis.repeats.rank_places` ranks them.
+
+    Beside each stands the span of its complaints in months, or in years when the ledger is *known_to* the year only.
+    """
+    form = "%Y" if known_to == "year" else "%Y-%m"
     rows = []
     for number, row in enumerate(rows_of(ranked)):
-        first, last = _month(row.first_at), _month(row.last_at)
+        first, last = _moment(row.first_at, form), _moment(row.last_at, form)
         span = first if first == last else f"{first} – {last}"
         rows.append(
             {"id": number, "name": str(row.name), "count": int(row.complaints), "note": span, "kind": "place"}
@@ -188,8 +192,8 @@ def rows_of(frame: pd.DataFrame) -> Iterable[Any]:
     return frame.itertuples(index=False)
 
 
-def _month(moment: Any) -> str:
-    return "" if pd.isna(moment) else f"{moment:%Y-%m}"
+def _moment(moment: Any, form: str) -> str:
+    return "" if pd.isna(moment) else str(moment.strftime(form))
 
 
 def complaint_rows(

@@ -59,9 +59,9 @@ class PointMap(anywidget.AnyWidget):
     """A map of points, hot cells, clusters and named outlines; every coordinate is lon, lat in WGS-84 degrees.
 
     Fill it with :meth:`show_points`, :meth:`show_areas` and the traits *cells* (``id``, ``spot``, ``ring``, ``q``,
-    ``label``), *clusters* (``id``, ``at``, ``complaints``, ``label``, ``named``), *legend* (``key``, ``label``) and *bounds*
-    (south-west and north-east corner). *clicked* becomes ``{"kind": "point"|"hotspot"|"cluster", "id": …}``, with the
-    cell's spot as the id of a hot spot; *marked* is the spot whose cells stand out.
+    ``label``), *clusters* (``id``, ``at``, ``complaints``, ``label``, ``named``), *legend* (``key``, ``label``) and
+    *bounds* (south-west and north-east corner). *clicked* becomes ``{"kind": "point"|"hotspot"|"cluster", "id": …}``,
+    with the cell's spot as the id of a hot spot; *marked* is the spot whose cells stand out.
     """
 
     _esm = (

@@ -81,6 +81,8 @@ class Codes:
 class CodedComplaints:
     """A complaints frame with its filter columns as codes.
 
+    *known_to* is ``year`` or ``month`` when no complaint is known more exactly, else ``day``; *first_day* and *last_day*
+    are the days that the complaints reach from and to.
     Times are the frame's own wall clock: a day here is a day in the workspace's time zone.
     """
 
@@ -92,7 +94,8 @@ class CodedComplaints:
         received = _wall_clock(frame["received_at"])
         self.day = received.to_numpy().astype("datetime64[D]").astype(np.int32)
         self.first_day = _day(self.day.min()) if len(frame) else None
-        self.last_day = _day(self.day.max()) if len(frame) else None
+        self.known_to = _exactness(frame)
+        self.last_day = _last_day_of(_day(self.day.max()), self.known_to) if len(frame) else None
         self.hour_of_week = _hour_of_week(frame, received)
         self.lon = _numbers(frame, "lon")
         self.lat = _numbers(frame, "lat")
@@ -149,6 +152,22 @@ def group_of(channel: str) -> str:
 def in_group(group: str) -> str:
     """How a :class:`Choice` names a channel group."""
     return _GROUP + group
+
+
+def _exactness(frame: pd.DataFrame) -> str:
+    known = set(frame["precision"].astype(str).unique()) if "precision" in frame else set[str]()
+    if known == {"year"}:
+        return "year"
+    return "month" if known and known <= {"year", "month"} else "day"
+
+
+def _last_day_of(day: date, known_to: str) -> date:
+    """The last day of the year or month that *day* stands for, or *day* itself."""
+    if known_to == "year":
+        return date(day.year, 12, 31)
+    if known_to == "month":
+        return (day.replace(day=1) + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    return day
 
 
 def _wall_clock(times: pd.Series) -> pd.Series:

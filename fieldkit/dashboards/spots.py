@@ -40,7 +40,7 @@ def _patches(cells: list[str]) -> dict[str, int]:
 
 
 def spots_of(hot: pd.DataFrame) -> pd.DataFrame:
-    """One row a spot, most complaints first: ``spot``, ``name``, ``cells``, ``complaints`` and the smallest ``q_value``."""
+    """One row a spot, most complaints first: ``spot``, ``name``, ``cells``, ``complaints``, smallest ``q_value``."""
     grouped = hot.groupby("spot", sort=False)
     table = pd.DataFrame(
         {

@@ -32,8 +32,8 @@ COLUMNS = (
 #: As many as a saved analysis takes: with fewer, no cell of a large city could pass the correction for many tests.
 PERMUTATIONS = 99_999
 
-#: Clusters of more complaints than this take seconds, and their rings would cover the map: filter first.
-MOST_CLUSTERED = 20_000
+#: Among more complaints than this nearly every street of a city is part of some cluster: filter first.
+MOST_CLUSTERED = 100_000
 
 #: A list shows so many complaints, the newest.
 LONGEST_LIST = 60
@@ -191,7 +191,7 @@ class Symposium:
 
         ranked = rank_places(frame, top=12)
         ranked["name"] = ranked["name"].map(self._place_name)
-        return {"frame": ranked, "rows": panels.places(ranked)}
+        return {"frame": ranked, "rows": panels.places(ranked, self.data.known_to)}
 
     def _drawn(self, results: dict[str, Any]) -> dict[str, Any]:
         hot, clusters = results["hotspots"].get("frame"), results["clusters"].get("frame")
