@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "fieldkit"
 
 #: From the ground up. A module may import from lower floors only: not from its own, not from higher ones.
 FLOORS = (
-    ("errors", "files"),
+    ("errors", "files", "formulas"),
     ("settings",),
     ("places", "vocabulary", "workdays", "fonts"),
     ("complaints",),

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from fieldkit.complaints import Entry
 from fieldkit.errors import IntakeError
 from fieldkit.intake.csv_file import CsvReader
-from fieldkit.intake.protection import protect, unprotect
 from fieldkit.intake.tables import TableReading
 
 OPTIONS = {"time_zone": "Asia/Shanghai", "crs": "wgs84"}
@@ -266,16 +265,6 @@ def test_no_cell_of_a_refused_file_is_a_formula(tmp_path: Path) -> None:
             for cell in row:
                 assert not cell.lstrip(" \u00a0").startswith(("=", "+", "@", "\t", "\r", "＝"))
                 assert not cell.startswith("-")
-
-
-@given(st.text())
-def test_protection_is_undone_exactly(text: str) -> None:
-    assert unprotect(protect(text)) == text
-
-
-@given(st.from_regex(r"-?\d{1,3}(\.\d{1,8})?", fullmatch=True, alphabet=st.characters(codec="ascii")))
-def test_numbers_stay_numbers(text: str) -> None:
-    assert protect(text) == text
 
 
 _CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)

@@ -608,7 +608,7 @@ def test_parquet_without_its_package_says_what_to_install(tmp_path: Path):
 
 
 def test_a_table_is_no_formula(tmp_path: Path):
-    texts = ["=1+1", " =1+1", "+1", "-1", "@x", "\tx", "＝1", "\u00a0=1", "normal", "1-1"]
+    texts = ["=1+1", " =1+1", "+1+1", "-1-1", "@x", "\tx", "＝1", "\u00a0=1", "normal", "1-1"]
     frame = pd.DataFrame({"text": texts, "number": -1.5})
     back = pd.read_csv(maps.write_map(frame, tmp_path / "t.csv", title="x"), encoding="utf-8-sig")
     assert list(back["text"]) == [f"'{text}" for text in texts[:-2]] + texts[-2:]

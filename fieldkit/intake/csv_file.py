@@ -12,10 +12,10 @@ from typing import Any
 from fieldkit import files
 from fieldkit.complaints import Entry, Flag
 from fieldkit.errors import IntakeError
+from fieldkit.formulas import protect, unprotect
 from fieldkit.intake.columns import OWN_PREFIX
 from fieldkit.intake.encodings import find_encoding, open_text
 from fieldkit.intake.instructions import Instructions, read_instructions
-from fieldkit.intake.protection import protect, unprotect
 from fieldkit.intake.rows import as_text
 from fieldkit.intake.tables import (
     FILE_COLUMN,

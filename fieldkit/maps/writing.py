@@ -16,6 +16,7 @@ import shapely
 
 from fieldkit.errors import MapError
 from fieldkit.files import replacing, write_bytes
+from fieldkit.formulas import protect
 from fieldkit.maps.drawing import draw_map
 from fieldkit.maps.layers import in_wgs84
 from fieldkit.maps.payload import both
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 Title = str | Mapping[str, str]
 
 SUFFIXES = (".html", ".png", ".geojson", ".gpkg", ".parquet", ".csv")
-
-#: A cell of a table that begins with one of these is a formula to a spreadsheet, also after blanks.
-_FORMULA = "=+-@＝＋－＠\t\r"
 
 
 def write_map(
@@ -146,16 +144,11 @@ def _csv(frame: pd.DataFrame) -> str:
         plain = pd.DataFrame(plain.drop(columns=geometry))
     for name in plain.columns:
         if pd.api.types.is_string_dtype(plain[name]):
-            plain[name] = plain[name].map(_no_formula, na_action="ignore")
+            plain[name] = plain[name].map(protect, na_action="ignore")
     numbered = isinstance(frame.index, pd.RangeIndex)
     buffer = io.StringIO()
     plain.to_csv(buffer, index=not numbered, lineterminator="\r\n")
     return buffer.getvalue()
-
-
-def _no_formula(text: str) -> str:
-    first = text.lstrip(" \u00a0\ufeff\n")[:1]
-    return f"'{text}" if text[:1] in ("\t", "\r") or (first and first in _FORMULA) else text
 
 
 def _write_geopackage(frame: gpd.GeoDataFrame, out: Path, title: Title) -> None:

@@ -1,4 +1,4 @@
-"""Keep text from running as a spreadsheet formula in a CSV file, so that the reader gets the very text back."""
+"""Keep text from running as a spreadsheet formula in a CSV file, in a way that gives the very text back."""
 
 from __future__ import annotations
 
