@@ -21,7 +21,7 @@ from fieldkit.errors import AnalysisError
 CAUTION = "It shows who calls, not what happens."
 CAUTION_ZH = "它反映的是谁在投诉，而不是实际发生了什么。"
 
-#: The sum of the weekday and hour is meaningless for complaints known to the day, month or year only.
+#: The precisions at which a time says the hour; complaints known to the day, month or year only have none.
 EXACT_TO_THE_HOUR = ("second", "hour")
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]

@@ -149,7 +149,7 @@ def _touching(
 ) -> Any:
     """Whether any point of each cell in *a* is within the radius of any of the one beside it in *b*."""
     if len(a) == 1 and count[a[0]] * count[b[0]] > _PORTION:
-        from scipy.spatial import KDTree  # type: ignore[import-untyped]
+        from scipy.spatial import KDTree
 
         here, there = (points[start[cell] : start[cell] + count[cell]] for cell in (a[0], b[0]))
         return np.array([(KDTree(here).query(there)[0] <= radius_m).any()])

@@ -79,8 +79,9 @@ def _standing_out(keys: Any, known: Any, days: pd.Series[Any], total: int) -> li
             ["key", "day"]
         )
         most = daily.groupby(level="key").max()
-        for key, number in most[most > A_DAY].items():
-            reasons.setdefault(int(key), f"{number:,} on one day")
+        over = most[most > A_DAY]
+        for key, number in zip(over.index.tolist(), over.tolist(), strict=True):
+            reasons.setdefault(key, f"{number:,} on one day")
     by_key = np.argsort(codes, kind="stable")
     start = np.searchsorted(codes[by_key], np.arange(len(names) + 1))
     return [(names[key], by_key[start[key] : start[key + 1]], reason) for key, reason in reasons.items()]

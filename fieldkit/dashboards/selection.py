@@ -81,8 +81,8 @@ class Codes:
 class CodedComplaints:
     """A complaints frame with its filter columns as codes.
 
-    *known_to* is ``year`` or ``month`` when no complaint is known more exactly, else ``day``; *first_day* and *last_day*
-    are the days that the complaints reach from and to.
+    *known_to* is ``year`` or ``month`` when no complaint is known more exactly, else ``day``; *first_day* and
+    *last_day* are the days that the complaints reach from and to.
     Times are the frame's own wall clock: a day here is a day in the workspace's time zone.
     """
 

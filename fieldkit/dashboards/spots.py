@@ -7,6 +7,8 @@ from typing import Any
 import h3.api.basic_str as h3
 import pandas as pd
 
+from fieldkit.dashboards.panels import rows_of
+
 
 def with_spots(hot: pd.DataFrame) -> pd.DataFrame:
     """The hot cells of :func:`~fieldkit.analysis.hotspots.find_hotspots` with a column ``spot``: the place of each.
@@ -65,5 +67,5 @@ def cells_to_draw(hot: pd.DataFrame, names: dict[str, str]) -> list[dict[str, An
             "q": float(row.q_value),
             "label": f"{names[row.spot]} · {int(row.complaints):,} · q = {row.q_value:.4f}",
         }
-        for row in hot.itertuples(index=False)
+        for row in rows_of(hot)
     ]
