@@ -146,19 +146,8 @@ def css_for(text: str) -> str:
     if not wanted:
         return ""
     data = base64.b64encode(_subset(wanted)).decode("ascii")
-    return _rule(f"data:font/woff;base64,{data}", "woff")
-
-
-def css_from(url: str) -> str:
-    """An ``@font-face`` rule for the whole font served at *url* of this machine; family as in `css_for`.
-
-    *url* must be an address the kit made itself: it enters the style as it is.
-    """
-    return _rule(url, "opentype")
-
-
-def _rule(source: str, kind: str) -> str:
-    return f'@font-face{{font-family:"{PAGE_FAMILY}";src:url({source}) format("{kind}");font-display:swap}}'
+    source = f'url(data:font/woff;base64,{data}) format("woff")'
+    return f'@font-face{{font-family:"{PAGE_FAMILY}";src:{source};font-display:swap}}'
 
 
 @lru_cache(maxsize=32)

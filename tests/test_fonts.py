@@ -95,11 +95,6 @@ def test_a_package_without_the_file_is_said_too(monkeypatch):
         fonts.chinese_font.cache_clear()
 
 
-def test_css_from_names_the_same_family():
-    assert f'"{fonts.PAGE_FAMILY}"' in fonts.css_from("/fieldkit/font.otf")
-    assert f'"{fonts.PAGE_FAMILY}"' in fonts.css_for("声")
-
-
 def test_importing_the_module_loads_nothing_heavy():
     code = (
         "import sys, fieldkit.fonts; "

@@ -204,6 +204,8 @@ def test_a_call_that_cannot_be_answered_is_refused(sample: Workspace) -> None:
         investigation(sample, "no such case")
     with pytest.raises(RecordError, match="metres"):
         investigation(sample, "S-001", radius_m=0)
+    with pytest.raises(RecordError, match="radius_m is '200'"):
+        investigation(sample, "S-001", radius_m="200")  # type: ignore[arg-type]
     with pytest.raises(RecordError, match="zh, en or both"):
         investigation(sample, "S-001", language="fr")
 

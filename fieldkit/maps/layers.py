@@ -326,17 +326,8 @@ def cell_names(data: pd.DataFrame) -> list[str]:
 
 
 def _cell_popup(data: gpd.GeoDataFrame) -> dict[str, Any]:
-    names = [
-        name or district or cell
-        for name, district, cell in zip(
-            column_texts(data, "name"),
-            column_texts(data, "district"),
-            column_texts(data, "cell"),
-            strict=True,
-        )
-    ]
     return {
-        "heading": column(("名称", "name"), names),
+        "heading": column(("名称", "name"), cell_names(data)),
         "lines": _lines(
             data,
             [

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 #: The notebook that investigates a case whose pack has none of its own.
 NOTEBOOK = "notebooks/investigation.ipynb"
 
+# Windows waits for no more than 61 processes at once.
+_MOST_WORKERS = 61
 _CASE_ID = re.compile(r"[A-Z0-9-]{1,32}")
 _TITLE = both("环境投诉案件调查记录", "Investigation record of a complaint case")
 _LOST = "the worker process died (killed, or out of memory)"
@@ -138,7 +140,7 @@ def _chosen_cases(ws: Workspace, cases: Iterable[str] | None) -> list[str]:
         return [str(case) for case in ws.cases()["case"]]
     if isinstance(cases, str):
         cases = [cases]
-    return list(dict.fromkeys(ws.case(str(name)).id for name in cases))
+    return list(dict.fromkeys(ws.ledger.find_case(str(name)) for name in cases))
 
 
 def case_folder(ws: Workspace, case_id: str) -> Path:
@@ -260,7 +262,7 @@ def _run(
 ) -> None:
     from tqdm.auto import tqdm
 
-    workers = max(1, min(jobs or os.cpu_count() or 1, len(todo)))
+    workers = max(1, min(jobs or os.cpu_count() or 1, len(todo), _MOST_WORKERS))
     bar = tqdm(total=len(todo), unit="record", desc="Records", disable=None if progress else True)
 
     def say_stopping() -> None:

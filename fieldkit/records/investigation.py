@@ -51,8 +51,8 @@ def investigation(
     neighbours. *language* is ``zh``, ``en`` or ``both``. Raises :class:`~fieldkit.errors.UnknownCase` for a case that
     is not there, :class:`RecordError` for a radius or language that cannot be used or a ledger without cases.
     """
-    if not 0 < radius_m <= 20_000:
-        raise RecordError(f"radius_m is {radius_m}. Give a distance between 0 and 20,000 metres.")
+    if isinstance(radius_m, bool) or not isinstance(radius_m, (int, float)) or not 0 < radius_m <= 20_000:
+        raise RecordError(f"radius_m is {radius_m!r}. Give a distance between 0 and 20,000 metres.")
     if language not in ("zh", "en", "both"):
         raise RecordError(f"language is {language!r}. Use zh, en or both.")
     return Investigation(ws, ws.case(case_id or _weightiest(ws)), float(radius_m), language)

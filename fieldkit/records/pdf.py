@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 _TEMPLATE = Path(__file__).with_name("record.typ")
 
-# A run without a place to break, such as an address of a web page, would run out of its column.
-_LONG_RUN = re.compile(r"[!-~]{12}(?=[!-~])")
+# A run without a place to break, such as an address of a web page, would run out of its column; a word is shorter.
+_LONG_RUN = re.compile(r"[!-~]{18,}")
+_BREAK_EVERY = re.compile(r"[!-~]{12}(?=[!-~])")
 
 
 class PdfRecord:
@@ -116,7 +117,9 @@ def _worded(value: Any, language: str) -> Any:
 
 def _settable(value: Any) -> Any:
     if isinstance(value, str):
-        return _LONG_RUN.sub(lambda run: run.group() + "\u200b", "".join(_drawn(value)))
+        return _LONG_RUN.sub(
+            lambda run: _BREAK_EVERY.sub("\\g<0>\u200b", run.group()), "".join(_drawn(value))
+        )
     if isinstance(value, Mapping):
         return {name: _settable(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
