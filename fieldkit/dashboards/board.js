@@ -134,6 +134,7 @@ function drawList(language, box, panel, open) {
     const button = make("button", "fk-list-button", textElement("span", "fk-list-name", row.name || "—"),
       textElement("span", "fk-list-note", row.note), textElement("b", "", number(row.count)));
     button.type = "button";
+    button.title = row.name;
     button.addEventListener("click", () => open({ kind: row.kind, id: row.id }));
     list.append(make("li", "", button));
   }
@@ -285,7 +286,7 @@ function drawBoard(model, root) {
   const rhythm = panelFrame(language, "投诉时刻（星期 × 小时）", "When people complain (weekday × hour)", "fk-rhythm-panel");
   const places = panelFrame(language, "投诉最多的地点", "Places with most complaints", "fk-places");
   const hotspots = panelFrame(language, "热点", "Hot spots", "fk-hotspots");
-  board.append(heading, status, headline, mapPanel, rhythm.frame, channels.frame, categories.frame, places.frame, hotspots.frame, detail, dialog);
+  board.append(heading, status, headline, mapPanel, rhythm.frame, channels.frame, categories.frame, hotspots.frame, places.frame, detail, dialog);
   root.append(board);
 
   const ask = (what) => {

@@ -99,7 +99,7 @@ def by_channel(
         members = [code for code in present if group_of(code) == group]
         if len(members) == 1:
             # "Other channels" says less than the one channel that it stands for.
-            name = named(members[0] if group == "other" else group)
+            name = named(members[0] if group == "elsewhere" else group)
             rows.append(_bar(members[0], name, now, before, members, 0))
             continue
         rows.append(_bar(in_group(group), named(group), now, before, members, 0))
@@ -164,7 +164,8 @@ def places(ranked: pd.DataFrame, known_to: str = "day") -> list[Panel]:
     rows = []
     for number, row in enumerate(rows_of(ranked)):
         first, last = _moment(row.first_at, form), _moment(row.last_at, form)
-        span = first if first == last else f"{first} – {last}"
+        short = last.removeprefix(first[:5]) if form == "%Y-%m" else last  # 2017-01 – 11
+        span = first if first == last else f"{first} – {short}"
         rows.append(
             {"id": number, "name": str(row.name), "count": int(row.complaints), "note": span, "kind": "place"}
         )
@@ -173,13 +174,13 @@ def places(ranked: pd.DataFrame, known_to: str = "day") -> list[Panel]:
 
 def hot_spots(spots: pd.DataFrame, language: str = "both") -> list[Panel]:
     """The rows of the list of hot spots of :func:`fieldkit.dashboards.spots.spots_of`, with their number of cells."""
-    unit = {"zh": "格", "en": "cells"}.get(language, "格 cells")
+    unit = "cells" if language == "en" else "格"
     return [
         {
             "id": str(row.spot),
             "name": str(row.name),
             "count": int(row.complaints),
-            "note": (f"{row.cells} {unit}  " if row.cells > 1 else "")
+            "note": (f"{row.cells} {unit} · " if row.cells > 1 else "")
             + ("q < 0.01" if row.q_value < 0.01 else "q < 0.05"),
             "kind": "hotspot",
         }
@@ -262,9 +263,7 @@ def period_options(data: CodedComplaints) -> list[Panel]:
     for year in range(last.year, max(first.year, last.year - 11) - 1, -1):
         start, end = first.replace(year=year, month=1, day=1), last.replace(year=year, month=12, day=31)
         options.append(
-            _period(
-                f"{year} 年", f"{year}", max(start, first) if year == first.year else start, min(end, last)
-            )
+            _period(f"{year}", f"{year}", max(start, first) if year == first.year else start, min(end, last))
         )
     everything = {"since": first.isoformat(), "until": last.isoformat()}
     return options[:1] + [option for option in options[1:] if not everything.items() <= option.items()]

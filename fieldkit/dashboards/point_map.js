@@ -122,13 +122,14 @@ function drawCells(group, cells, choose) {
 }
 
 // The cells of the spot that is listed stand out; when none of them is in sight, the map goes there.
-function markSpot(group, marked, map) {
+function markSpot(group, rings, marked, map) {
   const chosen = [];
   group.eachLayer((cell) => {
     const on = Boolean(marked) && cell.spot === marked;
     cell.setStyle(on ? { color: "#16324f", weight: 4 } : { color: "#6d1c05", weight: 1 });
     if (on) chosen.push(cell.bringToFront().getBounds());
   });
+  rings.eachLayer((ring) => ring.bringToFront());
   if (chosen.length && !chosen.some((bounds) => map.getBounds().intersects(bounds))) map.panTo(chosen[0].getCenter());
 }
 
@@ -217,8 +218,8 @@ function drawPointMap(model, element) {
   map.on("moveend zoomend", tidy);
   const draw = {
     areas: () => { drawAreas(areas, model.get("areas"), ground); tidy(); },
-    cells: () => { drawCells(cells, model.get("cells"), choose); markSpot(cells, model.get("marked"), map); },
-    marked: () => markSpot(cells, model.get("marked"), map),
+    cells: () => { drawCells(cells, model.get("cells"), choose); draw.marked(); },
+    marked: () => markSpot(cells, clusters, model.get("marked"), map),
     clusters: () => { drawClusters(clusters, model.get("clusters"), choose); tidy(); },
     points: () => points.setPoints(projectPoints(model.get("points"), model.get("origin"))),
     legend: () => drawLegend(legend, model.get("legend")),
