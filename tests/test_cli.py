@@ -231,3 +231,18 @@ def test_the_program_runs_as_a_module(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fieldkit", "cases", "-w", str(tmp_path / "office"), "--limit", "1"]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
     assert "1 of 57 cases" in done.stdout
+
+
+def test_an_import_says_what_no_column_was_found_for_and_how_to_go_on(
+    sample: Workspace, tmp_path: Path
+) -> None:
+    path = tmp_path / "two words.csv"
+    path.write_text("Nr.,received,what\u001b[31m\n1,2017-07-01,loud\n2,never,loud\n", encoding="utf-8")
+    folder = str(sample.settings.folder)
+    result = run("import", str(path), "-w", folder, "--crs", "gcj02", "--source", "the hotline")
+    assert result.exit_code == 1
+    assert "no column was recognised as the complaint's text or its category or its place" in result.output
+    assert "--crs gcj02 --source 'the hotline'" in result.output
+    assert f"import '{sample.settings.out / 'refused-two words.csv'}'" in result.output
+    assert "Write it as 2017-07-03 22:15." in result.output
+    assert "\u001b" not in result.output

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fieldkit.cli.options import json_option, workspace_option
-from fieldkit.cli.printing import echo_json, echo_table
+from fieldkit.cli.printing import clean, echo_json, echo_table
 from fieldkit.complaints import time_text
 from fieldkit.errors import IntakeError
 from fieldkit.places import REFERENCE_SYSTEMS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fieldkit.casework import ImportResult
+
+#: What a complaint is of little use without, and the fields that say it.
+_WANTED = {
+    "the complaint's text": {"text"},
+    "its category": {"category"},
+    "its place": {"lon", "address", "community"},
+}
 
 
 @click.command("import")
@@ -55,9 +65,23 @@ def command(
         results.append(result)
         if not as_json:
             _show(result)
+            if result.refused_path is not None:
+                click.echo(
+                    f"The refused rows are in {result.refused_path}. Mend them there, then take them in with"
+                )
+                click.echo(f"  {_again(result, given)}")
     if as_json:
         echo_json([summary(result) for result in results])
     ctx.exit(1 if any(result.flags for result in results) else 0)
+
+
+def _again(result: ImportResult, given: Mapping[str, Any]) -> str:
+    """The command that imports the mended rows as this one imported the file."""
+    words = ["fieldkit", "import", str(result.refused_path)]
+    for name in ("reader", "mapping", "crs", "source"):
+        if given[name] and (name, given[name]) != ("reader", "csv"):
+            words += [f"--{name}", str(given[name])]
+    return shlex.join(words)
 
 
 def summary(result: ImportResult) -> dict[str, Any]:
@@ -92,7 +116,10 @@ def _show(result: ImportResult) -> None:
         click.echo("Columns, as understood (say otherwise with --mapping):")
         echo_table({"field": list(result.mapping), "column": list(result.mapping.values())})
     if result.unused:
-        click.echo(f"Left out: {', '.join(result.unused)}")
+        click.echo(f"Left out: {', '.join(map(clean, result.unused))}")
+        missing = [what for what, fields in _WANTED.items() if not fields & set(result.mapping)]
+        if missing:
+            click.secho(f"Note: no column was recognised as {' or '.join(missing)}.", fg="yellow")
     if result.dry_run:
         _show_preview(result)
     would = "would be " if result.dry_run else ""
@@ -103,8 +130,6 @@ def _show(result: ImportResult) -> None:
     )
     if result.flags:
         _show_flags(result)
-    if result.refused_path is not None:
-        click.echo(f"The refused rows are in {result.refused_path}: mend them there and import that file.")
         click.echo("They are whole rows and may name who complained: delete the file when it is mended.")
 
 
@@ -134,6 +159,6 @@ def _show_flags(result: ImportResult) -> None:
             "first": [first[code].row if code in first else "" for code in codes],
             "meaning": [first[code].message if code in first else "" for code in codes],
         },
-        widest=100,
+        widest=240,
         right=("rows", "first"),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from itertools import chain
@@ -50,13 +52,17 @@ def make_demo(
     for outcome in failed:
         say(f"     The record of case {outcome.number} failed at cell {outcome.cell}: {outcome.reason}")
     say("")
-    say(f"Ledger     {ws.settings.ledger}")
+    say(f"Workspace  {ws.settings.folder}")
+    if ws.settings.ledger.startswith("sqlite:"):  # the address of a server may hold a password
+        say(f"Ledger     {ws.settings.ledger.removeprefix('sqlite:///')}")
     for path in maps:
         say(f"Map        {path}")
     say(
         f"Records    {ws.settings.records}  ({len(result.outcomes) - len(failed)} cases, each .ipynb, .html and .pdf)"
     )
-    say("Dashboard  fieldkit serve   or   voila dashboards/symposium.ipynb")
+    # Under `uv run` the program is not on the path of the shell that the person types into.
+    program = "uv run fieldkit" if "UV_RUN_RECURSION_DEPTH" in os.environ else "fieldkit"
+    say(f"Dashboard  {program} serve --workspace {shlex.quote(str(ws.settings.folder))}")
     return ws
 
 
