@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
+import re
 from datetime import date
 from pathlib import Path
 
+import geopandas as gpd
+import h3.api.basic_str as h3
 import numpy as np
 import pandas as pd
 import pytest
+from shapely import Point
 
 from fieldkit.analysis.rhythm import count_rhythm
 from fieldkit.complaints import Complaint
 from fieldkit.dashboards import panels
-from fieldkit.dashboards.point_map import MOST_POINTS, PointMap, area_outlines, bounds_of, leaflet_style
+from fieldkit.dashboards.point_map import MOST_POINTS, PointMap, area_outlines, bounds_of
 from fieldkit.dashboards.selection import NONE, Choice, CodedComplaints, group_of, in_group
+from fieldkit.dashboards.spots import spots_of, with_spots
 from fieldkit.dashboards.symposium import COLUMNS, Symposium, choice_of
 from fieldkit.ledger import Receipt
 from fieldkit.places import Areas, Place
@@ -128,6 +134,7 @@ def test_what_is_clicked_is_listed(page: Symposium, sample: Workspace):
     for cell in page.board.panels["hotspots"]["rows"]:
         page._clicked({"kind": "hotspot", "id": cell["id"]})
         assert page.board.detail["total"] == cell["count"]
+        assert page.board.marked == cell["id"]
     page._clicked({"kind": "point", "id": 0})
     assert page.board.detail["total"] >= 1
     page.choose(everything(page))
@@ -139,6 +146,7 @@ def test_a_record_opens_in_a_shut_frame_or_says_how_to_make_it(page: Symposium, 
     case = page.board.detail["rows"][0]["case"]
     page._clicked({"kind": "record", "id": case})
     assert page.board.record["command"] == f"fieldkit records --case {case}"
+    assert page.board.record["title"] == sample.case(case).number
     path = sample.settings.records / case / f"{case}.html"
     path.parent.mkdir(parents=True)
     path.write_text("<html><body>the record 记录</body></html>", encoding="utf-8")
@@ -248,7 +256,8 @@ def test_outlines_and_bounds(sample: Workspace):
 
 
 def test_the_maps_script_and_style_ask_for_nothing():
-    assert "url(" not in leaflet_style()
+    addresses = re.findall(r"url\(([^)]*)\)", PointMap._css)
+    assert all(address.startswith(("data:", "#")) for address in addresses)
     for name in ("board.js", "point_map.js"):
         script = (ROOT / "fieldkit" / "dashboards" / name).read_text(encoding="utf-8")
         assert "innerHTML" not in script
@@ -280,6 +289,66 @@ def test_codes_of_a_bare_frame():
     assert not data.located.any()
     assert group_of("wechat") == "online"
     assert set(COLUMNS) >= {"complaint", "lon", "lat"}
+
+
+def test_hot_cells_of_one_name_that_hang_together_are_one_spot():
+    middle = h3.latlng_to_cell(32.44, 105.83, 8)
+    ring = sorted(set(h3.grid_disk(middle, 1)) - {middle})
+    far = h3.latlng_to_cell(32.60, 105.99, 8)
+    cells = [middle, ring[0], ring[1], far]
+    hot = gpd.GeoDataFrame(
+        {
+            "cell": cells,
+            "name": ["Old Town", "Old Town", "New Town", "Old Town"],
+            "complaints": [88, 8, 20, 5],
+            "q_value": [0.02, 0.001, 0.02, 0.04],
+        },
+        geometry=[Point(h3.cell_to_latlng(cell)[::-1]).buffer(0.004) for cell in cells],
+        crs="EPSG:4326",
+    )
+    spots = spots_of(with_spots(hot))
+    assert spots["name"].tolist() == ["Old Town", "New Town", "Old Town"]
+    assert spots["complaints"].tolist() == [96, 20, 5]
+    assert spots["cells"].tolist() == [2, 1, 1]
+    assert spots["q_value"].tolist() == [0.001, 0.02, 0.04]
+    assert spots["spot"].tolist() == [middle, ring[1], far]
+    rows = panels.hot_spots(spots, "en")
+    assert [row["note"] for row in rows] == ["2 cells · q < 0.01", "q < 0.05", "q < 0.05"]
+    assert with_spots(hot.head(0)).empty
+    assert spots_of(with_spots(hot.head(0))).empty
+
+
+def test_a_bare_number_is_called_what_the_ledger_holds_it_as(page: Symposium):
+    page._known_names = {"community": frozenset({"43"}), "district": frozenset({"7"})}
+    assert [page._place_name(name) for name in ("43", "7", "8", "43 Street")] == [
+        "社区 community 43",
+        "区 district 7",
+        "8",
+        "43 Street",
+    ]
+
+
+def test_without_an_hour_there_is_no_rhythm_and_it_is_said():
+    panel = panels.rhythm(np.zeros((7, 24), dtype=int), 12)
+    assert panel["most"] == 0
+    assert "no rhythm" in panel["note"]["en"]
+
+
+@pytest.mark.parametrize(
+    ("precision", "last", "note"),
+    [("year", date(2017, 12, 31), "2017"), ("month", date(2017, 2, 28), "2017-02")],
+)
+def test_what_is_known_to_the_year_or_month_reaches_to_its_end(precision, last, note):
+    day = pd.Timestamp("2017-02-01", tz="Asia/Shanghai")
+    data = CodedComplaints(pd.DataFrame({"received_at": [day], "precision": [precision]}))
+    assert (data.first_day, data.last_day, data.known_to) == (date(2017, 2, 1), last, precision)
+    ranked = pd.DataFrame({"name": ["x"], "complaints": [2], "first_at": [day], "last_at": [day]})
+    assert panels.places(ranked, data.known_to)[0]["note"] == note
+
+
+def test_no_period_is_offered_twice(page: Symposium):
+    spans = [(option["since"], option["until"]) for option in panels.period_options(page.data)]
+    assert len(spans) == len(set(spans))
 
 
 def test_clusters_of_too_many_complaints_are_left_out_and_it_is_said(page: Symposium, monkeypatch):

@@ -10,7 +10,8 @@ from typing import Any
 
 import traitlets
 
-from fieldkit.dashboards.point_map import PointMap, leaflet_script, leaflet_style, own_file
+from fieldkit.dashboards.point_map import PointMap, leaflet_constant, own_file
+from fieldkit.maps.assets import leaflet_style
 
 #: Put before a record's page: it may use what it carries, and ask for nothing.
 _RECORD_POLICY = (
@@ -29,7 +30,7 @@ class Board(PointMap):
     """
 
     _esm = (
-        leaflet_script()
+        leaflet_constant()
         + own_file("point_map.js")
         + own_file("board.js")
         + "\nexport default { render: ({ model, el }) => drawBoard(model, el) };\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-import sys
 from typing import Any
 
 KERNEL = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -35,11 +34,6 @@ MESSAGES = [
     "kernel_info_request",
     "shutdown_request",
 ]
-
-
-def without_rfc3987() -> None:
-    """Keep ``rfc3987_syntax`` from being imported in this process: 1.2 s for a check of addresses that nobody uses."""
-    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 
 
 class Guard:

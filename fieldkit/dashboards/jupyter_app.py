@@ -12,9 +12,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from fieldkit.dashboards.gate import IN_USE, KERNEL, MESSAGES, Guard, without_rfc3987
+from fieldkit.dashboards.gate import IN_USE, KERNEL, MESSAGES, Guard
+from fieldkit.records.running import leave_out_uri_grammar
 
-without_rfc3987()  # before the imports that would bring it
+leave_out_uri_grammar()  # before the imports that would bring it
 
 from jupyter_client.kernelspec import KernelSpecManager  # noqa: E402
 from jupyter_server.auth.identity import IdentityProvider, User  # noqa: E402

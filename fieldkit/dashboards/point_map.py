@@ -6,9 +6,7 @@ the page as text (``textContent``), never as HTML.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +14,7 @@ import anywidget
 import numpy as np
 import traitlets
 
-from fieldkit.errors import MapError
+from fieldkit.maps import assets
 
 if TYPE_CHECKING:
     from fieldkit.places import Areas
@@ -28,26 +26,10 @@ MOST_POINTS = 100_000
 _SMALLEST_VIEW = 0.02
 
 
-@cache
-def leaflet_script() -> str:
-    """Leaflet as a JavaScript constant ``L``, from the installed package; raises :class:`MapError` without it."""
-    source = _leaflet("leaflet.js").replace("//# sourceMappingURL=leaflet.js.map", "")
-    return f"const L = (() => {{ const exports = {{}}, module = {{}};\n{source}\nreturn exports; }})();\n"
-
-
-@cache
-def leaflet_style() -> str:
-    """Leaflet's style sheet without the pictures of controls that the kit's maps do not use."""
-    return re.sub(r"[^{};]*url\([^)]*\)[^;}]*;?", "", _leaflet("leaflet.css"))
-
-
-def _leaflet(name: str) -> str:
-    try:
-        return resources.files("xstatic.pkg.leaflet").joinpath("data", name).read_text(encoding="utf-8")
-    except (ModuleNotFoundError, OSError) as error:
-        raise MapError(
-            "Leaflet, which draws the maps, is not installed. Install it: pip install xstatic-leaflet"
-        ) from error
+def leaflet_constant() -> str:
+    """Leaflet as a JavaScript constant ``L``; raises :class:`~fieldkit.errors.MapError` where it is not installed."""
+    script = assets.leaflet_script()
+    return f"const L = (() => {{ const exports = {{}}, module = {{}};\n{script}\nreturn exports; }})();\n"
 
 
 def own_file(name: str) -> str:
@@ -65,11 +47,11 @@ class PointMap(anywidget.AnyWidget):
     """
 
     _esm = (
-        leaflet_script()
+        leaflet_constant()
         + own_file("point_map.js")
         + "\nexport default { render: ({ model, el }) => drawPointMap(model, el) };\n"
     )
-    _css = leaflet_style() + own_file("point_map.css")
+    _css = assets.leaflet_style() + own_file("point_map.css")
 
     points = traitlets.Bytes(b"").tag(sync=True)
     origin = traitlets.List([0.0, 0.0]).tag(sync=True)
