@@ -182,7 +182,45 @@ def test_a_click_on_the_map_lists_the_hot_spots_complaints(page, workspace):
     assert any(number.startswith("C") for number in numbers)
     assert "Resident" not in page.inner_text(".fk-detail")
     page.keyboard.press("Escape")
+    page.wait_for_selector(".fk-detail", state="hidden")
     assert page.locator(".fk-complaints").count() == 0
+
+
+def thick(page) -> int:
+    """How many hot cells stand out on the map."""
+    return page.evaluate(
+        """() => document.querySelector('.fk-map-box').fieldkitMap.cells.getLayers()
+            .filter((cell) => cell.options.weight > 1).length"""
+    )
+
+
+def test_a_hot_spot_opens_again_by_keyboard_and_marks_its_cells(page):
+    everything(page)
+    page.focus(".fk-hotspots .fk-list-button >> nth=0")
+    for _ in range(2):
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".fk-complaints li")
+        assert thick(page) >= 1
+        page.keyboard.press("Escape")
+        page.wait_for_selector(".fk-detail", state="hidden")
+        assert thick(page) == 0
+        assert page.evaluate("document.activeElement.className") == "fk-list-button"
+
+
+def test_every_filter_has_a_label_and_names_on_the_map_keep_apart(page):
+    everything(page)
+    assert page.evaluate(
+        "[...document.querySelectorAll('.fk-board :is(select, input)')].every((field) => field.labels.length)"
+    )
+    page.wait_for_timeout(200)
+    boxes = page.evaluate(
+        """() => [...document.querySelectorAll('.fk-map .fk-name-box, .fk-map .fk-area-name span')]
+            .filter((name) => name.style.visibility !== 'hidden')
+            .map((name) => name.getBoundingClientRect()).map((box) => [box.left, box.right, box.top, box.bottom])"""
+    )
+    for place, (left, right, top, bottom) in enumerate(boxes):
+        for other in boxes[:place]:
+            assert right < other[0] or left > other[1] or bottom < other[2] or top > other[3]
 
 
 def test_a_point_under_the_mouse_is_listed(page):

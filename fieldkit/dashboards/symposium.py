@@ -217,7 +217,7 @@ class Symposium:
             ("district", words("区", "district")),
         ):
             if name in self._names_in(column):
-                return f"{self._say(word)} {name}"
+                return " ".join([*self._say(word).split(), name])
         return name
 
     def _names_in(self, column: str) -> frozenset[str]:
@@ -385,9 +385,8 @@ class Symposium:
 
     def _open_record(self, case: str) -> None:
         path = self._record_path(case)
-        number = next(
-            (row["number"] for row in self.board.detail.get("rows", []) if row["case"] == case), case
-        )
+        numbers = self.data.frame["number"][(self.data.frame["case"] == case).to_numpy()]
+        number = str(numbers.iloc[0]) if len(numbers) and _filled(numbers.iloc[0]) else case
         if path.is_file():
             self.board.show_record(number, path.read_text(encoding="utf-8"))
             return
