@@ -105,6 +105,14 @@ class Case:
             raise UnknownCase(f"There is no case {case_id!r}: no complaint opened it.")
         return cls(case_id, tuple(mine), tuple(sorted(history, key=lambda event: event.order)), founding)
 
+    def __repr__(self) -> str:
+        # What people wrote and the whole history would fill the screen; the number says which case it is.
+        about = ", ".join(filter(None, (self.category, self.community or self.district)))
+        return (
+            f"<Case {self.number!r} ({self.id}): {len(self.complaints)} complaint{'s' * (len(self.complaints) != 1)}, {self.state}"
+            f"{', ' + about if about else ''}>"
+        )
+
     @property
     def state(self) -> str:
         """``REGISTERED``, ``CLOSED`` (the source reported every complaint closed) or ``MERGED`` into another case."""

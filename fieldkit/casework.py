@@ -47,7 +47,7 @@ class Link:
     at: datetime | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class ImportResult:
     """What an import did, or with *dry_run* would do with the first rows; counts are rows.
 
@@ -74,6 +74,15 @@ class ImportResult:
     refused_path: Path | None = None
     preview: list[Complaint] = field(default_factory=list)
     seconds: float = 0.0
+
+    def __repr__(self) -> str:
+        flags = ", ".join(f"{code} {rows:,}" for code, rows in self.flags.items())
+        return (
+            f"<{'Dry run' if self.dry_run else 'Import'} of {self.path.name!r}: {self.read:,} rows read, "
+            f"{self.added:,} {'would be ' if self.dry_run else ''}added, {self.known:,} known, "
+            f"{self.refused:,} refused, {self.without_place:,} without a place"
+            f"{'; flags: ' + flags if flags else ''}>"
+        )
 
 
 class _DryRun(Exception):

@@ -282,3 +282,15 @@ def test_a_record_is_noted_for_a_case_that_exists(sample: Workspace) -> None:
     assert "Record written (html)" in [moment.en for moment in sample.case("S-001").timeline]
     with pytest.raises(UnknownCase):
         note_record(sample, "nowhere", {})
+
+
+def test_a_result_is_one_readable_line_and_names_nobody(sample: Workspace, table: Path) -> None:
+    said = repr(import_complaints(sample, table, crs="wgs84", source="office"))
+    assert said.startswith(
+        "<Import of 'july.csv': 5 rows read, 4 added, 0 known, 1 refused, 2 without a place; flags: "
+    )
+    assert "bad_time 1" in said
+    assert "CANARY" not in said
+    case = sample.case("A-1")
+    assert repr(case).startswith(f"<Case 'A-1' ({case.id}): 1 complaint, REGISTERED, noise")
+    assert "<img" not in repr(case)

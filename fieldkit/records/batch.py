@@ -66,6 +66,13 @@ class RecordsResult:
     folder: Path
     seconds: float
 
+    def __repr__(self) -> str:
+        failed = ", ".join(outcome.number for outcome in self.failed[:10])
+        return (
+            f"<Records in {str(self.folder)!r}: {len(self.written)} written, {len(self.unchanged)} unchanged, "
+            f"{len(self.failed)} failed{': ' + failed if failed else ''}>"
+        )
+
     def _with(self, state: str) -> tuple[RecordOutcome, ...]:
         return tuple(outcome for outcome in self.outcomes if outcome.state == state)
 
