@@ -21,6 +21,8 @@ SOURCE = "Counts by hour and weekday; no statistical test."
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 WEEKDAYS_ZH = ("星期一", "星期二", "星期三", "星期四", "星期五", "星期六", "星期日")
+#: The same for the edge of a table or picture, in Chinese and in English.
+SHORT_WEEKDAYS = tuple((f"周{zh[-1]}", en[:3]) for zh, en in zip(WEEKDAYS_ZH, WEEKDAYS, strict=True))
 
 #: Night in the sense of China's noise law: 22:00 to 06:00.
 NIGHT_HOURS = (22, 23, 0, 1, 2, 3, 4, 5)

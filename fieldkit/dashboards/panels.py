@@ -13,20 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fieldkit.analysis.rhythm import SHORT_WEEKDAYS
+from fieldkit.complaints import time_text
 from fieldkit.dashboards.selection import NONE, Choice, CodedComplaints, Codes, group_of, in_group
 from fieldkit.vocabulary import CHANNEL_GROUPS, channels, label, main_categories
 
 Panel = dict[str, Any]
-
-WEEKDAYS = (
-    ("周一", "Mon"),
-    ("周二", "Tue"),
-    ("周三", "Wed"),
-    ("周四", "Thu"),
-    ("周五", "Fri"),
-    ("周六", "Sat"),
-    ("周日", "Sun"),
-)
 
 
 def words(zh: str, en: str) -> dict[str, str]:
@@ -139,7 +131,7 @@ def rhythm(counts: np.ndarray[Any, Any], left_out: int) -> Panel:
     panel: Panel = {
         "rows": [
             {"label": words(zh, en), "cells": row}
-            for (zh, en), row in zip(WEEKDAYS, counts.tolist(), strict=True)
+            for (zh, en), row in zip(SHORT_WEEKDAYS, counts.tolist(), strict=True)
         ],
         "most": int(counts.max()),
     }
@@ -229,9 +221,8 @@ def _code(value: Any) -> str:
 
 
 def moment_text(moment: Any, precision: Any) -> str:
-    """A moment as exactly as it is known: to the minute, or only the day, month or year."""
-    formats = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
-    return "" if pd.isna(moment) else str(moment.strftime(formats.get(str(precision), "%Y-%m-%d %H:%M")))
+    """A moment as exactly as it is known (:func:`~fieldkit.complaints.time_text`), '' where there is none."""
+    return "" if pd.isna(moment) else time_text(moment, str(precision))
 
 
 def filter_options(data: CodedComplaints) -> dict[str, list[Panel]]:

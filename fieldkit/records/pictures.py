@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
     from fieldkit.records.investigation import Investigation
 
-_WEEKDAYS_ZH = ("周一", "周二", "周三", "周四", "周五", "周六", "周日")
-_WEEKDAYS_EN = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-
 
 def draw_place(found: Investigation) -> bytes:
     """Draw the place of a case and the earlier complaints around it as a PNG of 170 x 88 mm.
@@ -48,6 +45,8 @@ def draw_rhythm(counts: pd.DataFrame, language: str) -> bytes:
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
+    from fieldkit.analysis.rhythm import SHORT_WEEKDAYS
+
     fonts.register_with_matplotlib()
     values = counts.to_numpy()
     highest = int(values.max())
@@ -62,13 +61,8 @@ def draw_rhythm(counts: pd.DataFrame, language: str) -> bytes:
                 axes.text(hour, day, str(count), ha="center", va="center", fontsize=6.5, color=ink)
     for edge in (5.5, 21.5):
         axes.axvline(edge, color="#b7791f", linewidth=1)
-    names = _WEEKDAYS_EN if language == "en" else _WEEKDAYS_ZH
-    shown = (
-        [f"{zh} {en}" for zh, en in zip(_WEEKDAYS_ZH, _WEEKDAYS_EN, strict=True)]
-        if language == "both"
-        else names
-    )
-    axes.set_yticks(range(7), shown, fontsize=7.5)
+    days = [" ".join(filter(None, wordings(both(zh, en), language))) for zh, en in SHORT_WEEKDAYS]
+    axes.set_yticks(range(7), days, fontsize=7.5)
     axes.set_xticks(range(0, 24, 2), [f"{hour:02d}" for hour in range(0, 24, 2)], fontsize=7.5)
     under = both("时（两条竖线之外为夜间 22–6 时）", "hour (outside the two lines is the night, 22 to 6 h)")
     axes.set_xlabel("  ".join(filter(None, wordings(under, language))), fontsize=7.5, color="#5d6b78")
