@@ -68,6 +68,15 @@ def test_cases_can_be_filtered(sample: Workspace) -> None:
     assert all(case["first_at"] < "2017-08-01" for case in cases)
 
 
+def test_where_there_are_no_cases_it_is_said(sample: Workspace) -> None:
+    result = run("cases", "-w", str(sample.settings.folder), "--since", "2030-01-01")
+    assert (result.exit_code, result.output[:14]) == (0, "No such cases.")
+    assert (
+        json.loads(run("cases", "-w", str(sample.settings.folder), "--since", "2030-01-01", "--json").output)
+        == []
+    )
+
+
 def test_case_shows_the_timeline(sample: Workspace) -> None:
     result = run("case", "S-001", "-w", str(sample.settings.folder))
     assert result.exit_code == 0

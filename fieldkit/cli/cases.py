@@ -38,6 +38,9 @@ def command(
     if as_json:
         echo_json(shown.astype(object).where(shown.notna(), None).to_dict("records"))
         return
+    if cases.empty:
+        click.echo("No such cases. `fieldkit cases` lists all, `fieldkit import FILE` takes complaints in.")
+        return
     echo_table(
         {
             "number": [row.number or row.case for row in shown.itertuples()],
