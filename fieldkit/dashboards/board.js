@@ -78,7 +78,7 @@ function drawBars(language, box, panel, chosen, choose) {
     button.addEventListener("click", () => choose(row.key === chosen ? "" : row.key));
     const bar = make("div", "fk-bar"), now = make("i", "fk-bar-now");
     now.style.width = `${(100 * row.now) / most}%`;
-    bar.append(now);
+    if (row.now) bar.append(now);
     if (row.before !== null) {
       const mark = make("i", "fk-bar-before");
       mark.style.left = `${(100 * row.before) / most}%`;

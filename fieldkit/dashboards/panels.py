@@ -40,6 +40,8 @@ def change_text(now: int, before: int) -> str:
     if before == 0:
         return ""
     change = 100 * (now - before) / before
+    if change == 0:
+        return "0 %"
     return f"{change:+.0f} %" if abs(change) >= 10 else f"{change:+.1f} %"
 
 
