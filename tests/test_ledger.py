@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import hostile_texts
 import numpy as np
 import pandas as pd
 import pytest
@@ -37,24 +38,13 @@ from fieldkit.workspace import Workspace
 
 ZONE = ZoneInfo("Asia/Shanghai")
 NOON = datetime(2017, 7, 1, 12, 0, tzinfo=ZONE)
-HOSTILE = [
-    "{{7*7}}",
-    "{% set x=1 %}",
-    "${7*7}",
-    "<img src=x onerror=alert(1)>",
-    "</script>",
-    "`",
-    "C:\\new",
-    "=1+1",
-    "#strong[x]",
-    "$x$",
-    "\u202eשלום",
-    "👩‍👩‍👧🏭",
+HOSTILE = (
+    *hostile_texts.HOSTILE,
     "'; DROP TABLE event; --",
     "\\u0000",
     "line\r\nbreak\ttab\x1f\x7f\x85\u2028",
     "%s %(x)s :x ?",
-]
+)
 
 MakeLedger = Callable[[str], Ledger]
 
@@ -220,6 +210,16 @@ def test_a_receipt_of_another_device_is_known(make_ledger: MakeLedger) -> None:
         connection.execute(sa.delete(tables.imported))
     assert receive(ledger, complaint(1)) == ["known"]
     assert ledger.count()["events"] == 1
+
+
+def test_a_link_that_came_before_its_complaint_counts_in_the_case_it_names(memory: Ledger) -> None:
+    ledger = emptied(memory)
+    for deed in (("receive", 0, 0), ("link", 1, 0), ("receive", 1, 0)):
+        do(ledger, deed)
+    assert len(ledger.case("N0").complaints) == 2
+    assert ledger.cases(Filters(), zone=ZONE)["complaints"].tolist() == [2]
+    before = ledger.state_hash()
+    assert ledger.rebuild() == before
 
 
 def test_a_link_that_came_before_its_case_counts(ledger: Ledger) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from fieldkit import places
 from fieldkit.cases import CaseComplaint, case_state, fold_complaint
-from fieldkit.events import COMPLAINT_LINKED, KINDS, Event, kept, microseconds
+from fieldkit.events import KINDS, Event, kept, microseconds
 from fieldkit.ledger import store, tables
 
 _T = TypeVar("_T")
@@ -69,13 +69,14 @@ def project(connection: Connection, appended: Sequence[Event]) -> None:
     if not complaint_ids:
         return
     case_ids = set(complaint_ids)
-    case_ids.update(event.data["case"] for event in appended if event.kind == COMPLAINT_LINKED)
     for ids in chunks(sorted(complaint_ids), CHUNK):
-        before = sa.select(tables.complaint.c.case_id).where(tables.complaint.c.id.in_(ids))
-        case_ids.update(connection.scalars(before))
+        # The cases that the complaints leave, and those they come to: what was said before their receipt counts too.
+        theirs = sa.select(tables.complaint.c.case_id).where(tables.complaint.c.id.in_(ids))
+        case_ids.update(connection.scalars(theirs))
         histories = _histories(connection, tables.event.c.subject.in_(ids))
         connection.execute(sa.delete(tables.complaint).where(tables.complaint.c.id.in_(ids)))
         _insert_folded(connection, histories)
+        case_ids.update(connection.scalars(theirs))
     project_cases(connection, sorted(case_ids))
 
 
@@ -155,6 +156,22 @@ def _histories(connection: Connection, where: sa.ColumnElement[bool]) -> Iterato
         last = subjects[-1]
 
 
+def _surest(name: str) -> Any:
+    # The same rule as fieldkit.cases.Case.place, in SQL; a test holds the two together.
+    other = tables.complaint.alias()
+    sureness = sa.case(
+        {method: number for number, method in enumerate(places.METHODS)}, value=other.c.place_method
+    )
+    return (
+        sa.select(other.c[name])
+        .where(other.c.case_id == tables.complaint.c.id, other.c.lon.is_not(None))
+        .order_by(sureness, other.c.received_at, other.c.id)
+        .limit(1)
+        .correlate(tables.complaint)
+        .scalar_subquery()
+    )
+
+
 def _insert_cases(connection: Connection, founding: Any, mine: Any) -> None:
     complaint = tables.complaint
     counted = (
@@ -175,6 +192,8 @@ def _insert_cases(connection: Connection, founding: Any, mine: Any) -> None:
     same = [
         complaint.c[name] for name in ("category", "district", "community", "address", "suspected_source")
     ]
+    # Most cases hold but the complaint that opened them, and need no search; a merged one keeps its own place.
+    own = (n == 0) | ((n == 1) & (complaint.c.case_id == complaint.c.id))
     rows = (
         sa.select(
             complaint.c.id,
@@ -184,8 +203,8 @@ def _insert_cases(connection: Connection, founding: Any, mine: Any) -> None:
             n,
             counted.c.first_at,
             counted.c.last_at,
-            complaint.c.lon,
-            complaint.c.lat,
+            sa.case((own, complaint.c.lon), else_=_surest("lon")),
+            sa.case((own, complaint.c.lat), else_=_surest("lat")),
         )
         .select_from(complaint.outerjoin(counted, counted.c.case_id == complaint.c.id))
         .where(founding)
