@@ -9,20 +9,6 @@ import numpy as np
 import pandas as pd
 
 #: Text as the public may write it; none of it may be taken for code, a formula or a separator.
-HOSTILE = (
-    "{{7*7}}",
-    "{% set x=1 %}",
-    "${7*7}",
-    "<img src=x onerror=alert(1)>",
-    "</script>",
-    "`",
-    "C:\\new",
-    "=1+1",
-    "#strong[x]",
-    "$x$",
-    "שלום",
-    "🔊噪音",
-)
 
 
 def frame_of(lons: Any, lats: Any, *, zone: str = "Asia/Shanghai", **columns: Any) -> gpd.GeoDataFrame:

@@ -7,27 +7,13 @@ import pickle
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from hostile_texts import HOSTILE
 
 from fieldkit.complaints import PRECISIONS, Complaint, Entry, Flag, Person, time_text
 from fieldkit.errors import FieldkitError
 from fieldkit.places import Place
 
 NIGHT = datetime(2017, 7, 3, 23, 40, tzinfo=timezone(timedelta(hours=8)))
-
-HOSTILE = [
-    "{{7*7}}",
-    "{% set x=1 %}",
-    "${7*7}",
-    "<img src=x onerror=alert(1)>",
-    "</script>",
-    "`",
-    "C:\\new",
-    "=1+1",
-    "#strong[x]",
-    "$x$",
-    "مرحبا‏",
-    "🔊噪声",
-]
 
 
 def test_a_complaint_needs_only_when_and_whose_numbering() -> None:

@@ -10,6 +10,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import hostile_texts
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,19 +21,8 @@ from fieldkit.intake.csv_file import CsvReader
 from fieldkit.intake.tables import TableReading
 
 OPTIONS = {"time_zone": "Asia/Shanghai", "crs": "wgs84"}
-HOSTILE = [
-    "{{7*7}}",
-    "{% set x=1 %}",
-    "${7*7}",
-    "<img src=x onerror=alert(1)>",
-    "</script>",
-    "`",
-    "C:\\new",
-    "=1+1",
-    "#strong[x]",
-    "$x$",
-    "\u202eedoc\u202c",
-    "😀👨‍👩‍👧",
+HOSTILE = (
+    *hostile_texts.HOSTILE,
     "line\r\n=two",
     "'quoted'",
     "-1+2",
@@ -43,7 +33,7 @@ HOSTILE = [
     "＝1+1",
     "a,b;c\td|e",
     '"',
-]
+)
 
 
 def read(path: Path, **options: Any) -> TableReading:

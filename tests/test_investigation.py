@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from hostile_texts import HOSTILE
 
 from fieldkit.casework import Link, confirm_place, link_complaints
 from fieldkit.complaints import Complaint, Person
@@ -18,18 +19,6 @@ from fieldkit.records.parts import MIME, Part, both
 from fieldkit.workspace import Workspace
 
 ZONE = ZoneInfo("Asia/Shanghai")
-HOSTILE = [
-    "{{7*7}}",
-    "{% set x=1 %}",
-    "${7*7}",
-    "<img src=x onerror=alert(1)>",
-    "</script>",
-    "`",
-    "C:\\new",
-    "=1+1",
-    "#strong[x]",
-    "$x$",
-]
 
 
 def receive(ws: Workspace, *complaints: Complaint) -> None:

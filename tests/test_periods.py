@@ -8,7 +8,8 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pandas as pd
 import pytest
-from analysis_frames import HOSTILE, frame_of, town
+from analysis_frames import frame_of, town
+from hostile_texts import HOSTILE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import hostile_texts
 import nbformat
 import pypdf
 import pytest
@@ -36,18 +37,10 @@ from fieldkit.testing import PluginConformance, sample_workspace
 from fieldkit.workspace import Workspace
 
 ZONE = ZoneInfo("Asia/Shanghai")
-HOSTILE = [
-    "{{7*7}}",
-    "{% set x=1 %}",
-    "${7*7}",
-    "<img src=x onerror=alert(1)>",
-    "</script><script>alert(1)</script>",
-    "`",
-    "C:\\new",
-    "=1+1",
-    "#strong[x]",
+HOSTILE = (
+    *hostile_texts.HOSTILE,
     "$x$ *bold* _it_ @ref <label>",
-]
+)
 
 
 def complaint(number: str, **known: Any) -> Complaint:
@@ -203,7 +196,8 @@ def test_hostile_text_is_literal_in_the_page(outcomes: dict[str, RecordOutcome])
 def test_hostile_text_is_literal_in_the_pdf(outcomes: dict[str, RecordOutcome]) -> None:
     text = pdf_text(outcomes["H-1"].paths["pdf"])
     for written in HOSTILE:
-        assert re.sub(r"\s", "", written) in text
+        if written.isascii():  # marks of direction are not drawn, and a character without a glyph is printed as its code
+            assert re.sub(r"\s", "", written) in text
     assert "x" * 300 in text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import hostile_texts
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -13,24 +14,13 @@ from hypothesis import strategies as st
 from fieldkit import settings
 from fieldkit.errors import SettingsError
 
-HOSTILE = [
-    "{{7*7}}",
-    "{% set x=1 %}",
-    "${7*7}",
-    "<img src=x onerror=alert(1)>",
-    "</script>",
-    "`",
-    "C:\\new",
-    "=1+1",
-    '#strong["x"]',
-    "$x$",
-    "مكتب",
-    "局 📢",
+HOSTILE = (
+    *hostile_texts.HOSTILE,
     "two\nlines",
     '"""',
     "\x00\x1b[31m",
     "\x7f",
-]
+)
 
 
 def write(folder: Path, text: str) -> Path:
