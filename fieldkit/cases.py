@@ -11,7 +11,7 @@ from fieldkit import events
 from fieldkit.complaints import Complaint
 from fieldkit.errors import UnknownCase
 from fieldkit.events import Event
-from fieldkit.places import Place
+from fieldkit.places import METHODS, Place
 from fieldkit.vocabulary import label
 
 
@@ -108,10 +108,9 @@ class Case:
     def __repr__(self) -> str:
         # What people wrote and the whole history would fill the screen; the number says which case it is.
         about = ", ".join(filter(None, (self.category, self.community or self.district)))
-        return (
-            f"<Case {self.number!r} ({self.id}): {len(self.complaints)} complaint{'s' * (len(self.complaints) != 1)}, {self.state}"
-            f"{', ' + about if about else ''}>"
-        )
+        number = len(self.complaints)
+        counted = f"{number} complaint{'s' * (number != 1)}"
+        return f"<Case {self.number!r} ({self.id}): {counted}, {self.state}{', ' + about if about else ''}>"
 
     @property
     def state(self) -> str:
@@ -137,9 +136,10 @@ class Case:
 
     @property
     def place(self) -> Place | None:
-        """The place of the first complaint; where that has none, of the first one that does."""
-        places = (c.complaint.place for c in (self.founding, *self.complaints))
-        return next((place for place in places if place is not None), None)
+        """The surest place that a complaint of the case has (``places.METHODS``), of equals the first complaint's."""
+        places = [c.complaint.place for c in self.complaints] or [self.first.place]
+        known = [place for place in places if place is not None]
+        return min(known, key=lambda place: METHODS.index(place.method), default=None)
 
     @property
     def category(self) -> str | None:

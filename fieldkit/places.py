@@ -32,6 +32,10 @@ _ECCENTRICITY_2 = 0.00669342162296594323
 _BD_STEP = math.pi * 3000.0 / 180.0
 
 
+#: How a place can have been come by, the surest first.
+METHODS = ("confirmed", "given", "gazetteer")
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a complaint points to: *lon*, *lat* in WGS-84 degrees, and how they were come by.
@@ -52,6 +56,8 @@ class Place:
 
     def __post_init__(self) -> None:
         check_lon_lat(self.lon, self.lat)
+        if self.method not in METHODS:
+            raise PlaceError(f"A place cannot be {self.method!r}. It is one of: {', '.join(METHODS)}.")
 
     @property
     def cell(self) -> str:

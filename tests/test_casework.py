@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,10 @@ from fieldkit.casework import (
 )
 from fieldkit.complaints import Complaint, Entry, Flag
 from fieldkit.errors import FieldkitError, IntakeError, PlaceError, PluginError, UnknownCase
+from fieldkit.ledger import Receipt
+from fieldkit.places import Place
 from fieldkit.testing import sample_complaints
-from fieldkit.workspace import Workspace
+from fieldkit.workspace import Workspace, init_workspace
 
 HEADER = "number,received_at,channel,category,text,address,lon,lat,name,phone\n"
 GOOD = (
@@ -294,3 +296,33 @@ def test_a_result_is_one_readable_line_and_names_nobody(sample: Workspace, table
     case = sample.case("A-1")
     assert repr(case).startswith(f"<Case 'A-1' ({case.id}): 1 complaint, REGISTERED, noise")
     assert "<img" not in repr(case)
+
+
+def test_a_case_lies_where_its_surest_place_is(tmp_path: Path) -> None:
+    """A place found by name gives way to coordinates, and these to what an officer confirmed; tables and fold agree."""
+    ws = init_workspace(tmp_path / "office", crs="wgs84")
+    at = datetime(2017, 7, 3, 22, tzinfo=UTC)
+    found = Place(105.80, 32.40, method="gazetteer", score=90.0, needs_confirming=True)
+    made = [
+        Complaint(at, "test", "1", place=found),
+        Complaint(at + timedelta(days=1), "test", "2", place=Place(105.81, 32.41)),
+        Complaint(at + timedelta(days=2), "test", "3", place=Place(105.82, 32.42)),
+    ]
+    with ws.ledger.receiving() as receiving:
+        receiving.add([Receipt(complaint, complaint) for complaint in made])
+
+    def where() -> tuple[float, float]:
+        (row,) = ws.cases().query("number == '1'").itertuples()
+        place = ws.case("1").place
+        assert place is not None
+        assert (row.lon, row.lat) == (place.lon, place.lat)
+        return row.lon, row.lat
+
+    assert where() == (105.80, 32.40)
+    link_complaints(ws, [Link("2", "1", "follow_up"), Link("3", "1", "duplicate")])
+    assert where() == (105.81, 32.41)
+    third = next(c.id for c in ws.case("1").complaints if c.number == "3")
+    confirm_place(ws, third, 105.83, 32.43)
+    assert where() == (105.83, 32.43)
+    assert ws.ledger.state_hash() == ws.ledger.rebuild()
+    ws.ledger.close()

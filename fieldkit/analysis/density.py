@@ -72,7 +72,7 @@ def _measure_the_unsure(
 
     Returns what is within the radius of those that are not dense, as pairs of positions.
     """
-    from scipy.spatial import KDTree  # type: ignore[import-untyped]
+    from scipy.spatial import KDTree
 
     unsure = np.flatnonzero(~dense)
     tree = KDTree(metres)
@@ -135,8 +135,8 @@ def _neighbours(cells: IntArray) -> tuple[IntArray, IntArray]:
 
 
 def _components(joined: list[IntArray], count: int) -> IntArray:
-    from scipy.sparse import coo_array  # type: ignore[import-untyped]
-    from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
     one, other = np.concatenate(joined, axis=1)
     graph = coo_array((np.ones(one.size, dtype=bool), (one, other)), shape=(count, count))

@@ -121,7 +121,7 @@ def _fold(address: str) -> str:
 
 def _gather(metres: FloatArray, counts: IntArray) -> IntArray:
     """For each point the busiest point within reach that is not itself taken: no chains, the same in any order."""
-    from scipy.spatial import KDTree  # type: ignore[import-untyped]
+    from scipy.spatial import KDTree
 
     near = KDTree(metres).query_ball_point(metres, SAME_PLACE_M)
     leaders = np.full(len(metres), -1, dtype=np.int64)
