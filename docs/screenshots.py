@@ -14,6 +14,8 @@ from typing import Any
 
 import fieldkit as fk
 from fieldkit.dashboards.server import running
+from fieldkit.demo.story import PERIOD
+from fieldkit.vocabulary import label
 
 IMAGES = Path(__file__).parent / "images"
 FLAGS = [
@@ -23,6 +25,17 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-sync",
 ]
+#: The columns of the file that is imported, in the ledger's words and in an office's.
+COLUMNS = {
+    "number": "编号",
+    "received_at": "投诉时间",
+    "channel": "来源渠道",
+    "category": "污染类型",
+    "text": "投诉内容",
+    "address": "地址",
+    "lon": "经度",
+    "lat": "纬度",
+}
 LOCAL = ("file:", "http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:")
 TERMINAL = """<!doctype html><meta charset="utf-8"><style>
 body {{ margin: 0; background: #1d2430; }}
@@ -68,10 +81,16 @@ def _terminal(chromium: Any, ws: fk.Workspace) -> None:
     from fieldkit import fonts
 
     source = ws.settings.out / "complaints.csv"
-    ws.complaints(
-        columns=("number", "received_at", "channel", "reported_type", "text", "address", "lon", "lat")
-    ).drop(columns="geometry").head(40).to_csv(source, index=False)
-    commands = (("import", str(source), "--dry-run"), ("cases", "--repeated", "--limit", "6"))
+    frame = ws.complaints(since=PERIOD[0], until=PERIOD[1], columns=COLUMNS).drop(columns="geometry").head(40)
+    for name in ("channel", "category"):
+        frame[name] = [label(code, "zh") if isinstance(code, str) else "" for code in frame[name]]
+    frame["received_at"] = frame["received_at"].dt.strftime("%Y-%m-%d %H:%M")
+    frame.loc[7, "received_at"] = "soon"
+    frame.rename(columns=COLUMNS).to_csv(source, index=False, encoding="gb18030")
+    commands = (
+        ("import", str(source), "--source", "bureau", "--dry-run"),
+        ("cases", "--repeated", "--limit", "6"),
+    )
     lines = []
     for arguments in commands:
         shown = " ".join(Path(a).name if a.endswith(".csv") else a for a in arguments)

@@ -84,3 +84,13 @@ def test_another_workspace_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="not the demonstration's"):
         make_demo(tmp_path / "office", progress=False)
     assert ws.ledger.state_hash() == before
+
+
+def test_an_offices_own_ledger_is_not_filled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample: Workspace
+) -> None:
+    before = sample.ledger.count()
+    monkeypatch.setenv("FIELDKIT_LEDGER", sample.settings.ledger)
+    with pytest.raises(SettingsError, match="FIELDKIT_LEDGER"):
+        make_demo(tmp_path / "city", progress=False)
+    assert sample.ledger.count() == before

@@ -70,6 +70,9 @@ def command(
                     f"The refused rows are in {result.refused_path}. Mend them there, then take them in with"
                 )
                 click.echo(f"  {_again(result, given)}")
+                click.echo(
+                    "They are whole rows and may name who complained: delete the file when it is mended."
+                )
     if as_json:
         echo_json([summary(result) for result in results])
     ctx.exit(1 if any(result.flags for result in results) else 0)
@@ -130,7 +133,6 @@ def _show(result: ImportResult) -> None:
     )
     if result.flags:
         _show_flags(result)
-        click.echo("They are whole rows and may name who complained: delete the file when it is mended.")
 
 
 def _show_preview(result: ImportResult) -> None:

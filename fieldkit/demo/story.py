@@ -75,6 +75,10 @@ def _workspace(folder: Path) -> Workspace:
             raise SettingsError(
                 f"{folder} is a workspace, but not the demonstration's. Give another with --folder."
             )
+    if Path(ws.settings.ledger.removeprefix("sqlite:///")).parent != ws.settings.folder:
+        raise SettingsError(
+            "The variable FIELDKIT_LEDGER names another ledger, which the demonstration would fill. Unset it first."
+        )
     write_workspace_layers(ws.settings.layers)
     return ws
 
