@@ -17,10 +17,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 from fieldkit import events
 from fieldkit.complaints import Complaint, Entry, Flag
-from fieldkit.errors import FieldkitError, IntakeError
+from fieldkit.errors import FieldkitError, IntakeError, UnknownReferenceSystem
 from fieldkit.events import Fact
 from fieldkit.ledger import Receipt, Receiving
-from fieldkit.places import REFERENCE_SYSTEMS, Areas, Place
+from fieldkit.places import Areas, Place
 from fieldkit.plugins import Reading, load_plugin
 from fieldkit.workspace import Workspace
 
@@ -122,11 +122,7 @@ def import_complaints(
     }
     reading: Reading = plugin.open(path, options)
     if reading.crs == "ask":
-        systems = ", ".join(REFERENCE_SYSTEMS)
-        raise IntakeError(
-            f"{path.name} has coordinates in China and does not say in which system. Web maps there shift them by "
-            f"hundreds of metres. Say which: crs (--crs) one of {systems}."
-        )
+        raise UnknownReferenceSystem.of(path.name)
     result = ImportResult(
         path, reader, dry_run, reading.encoding, reading.crs, reading.mapping, reading.unused
     )

@@ -27,6 +27,19 @@ class IntakeError(FieldkitError):
     """A file of complaints cannot be read at all; nothing was taken from it."""
 
 
+class UnknownReferenceSystem(IntakeError):
+    """A file has coordinates in China and does not say in which reference system; who imports it must say."""
+
+    @classmethod
+    def of(cls, name: str) -> UnknownReferenceSystem:
+        """The refusal of the file called *name*."""
+        return cls(
+            f"{name} has coordinates in China and does not say in which system; web maps there shift them by "
+            "hundreds of metres. Say which with --crs (crs in Python): wgs84 (GPS), gcj02 (Gaode, Tencent), "
+            "bd09 (Baidu) or cgcs2000."
+        )
+
+
 class LedgerError(FieldkitError):
     """The ledger cannot be opened, read or written."""
 

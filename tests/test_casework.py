@@ -19,7 +19,14 @@ from fieldkit.casework import (
     receive_complaints,
 )
 from fieldkit.complaints import Complaint, Entry, Flag
-from fieldkit.errors import FieldkitError, IntakeError, PlaceError, PluginError, UnknownCase
+from fieldkit.errors import (
+    FieldkitError,
+    IntakeError,
+    PlaceError,
+    PluginError,
+    UnknownCase,
+    UnknownReferenceSystem,
+)
 from fieldkit.ledger import Receipt
 from fieldkit.places import Place
 from fieldkit.testing import sample_complaints
@@ -127,7 +134,9 @@ def test_coordinates_in_china_without_a_system_are_not_guessed(sample: Workspace
 
     ws = Workspace(dataclasses.replace(sample.settings, crs="ask"))
     before = fingerprint(sample)
-    with pytest.raises(IntakeError, match="has coordinates in China and does not say in which system"):
+    with pytest.raises(
+        UnknownReferenceSystem, match="has coordinates in China and does not say in which system"
+    ):
         import_complaints(ws, table)
     assert fingerprint(sample) == before
     shifted = import_complaints(ws, table, crs="gcj02")

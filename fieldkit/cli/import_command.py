@@ -11,7 +11,7 @@ import click
 from fieldkit.cli.options import json_option, workspace_option
 from fieldkit.cli.printing import clean, echo_json, echo_table
 from fieldkit.complaints import time_text
-from fieldkit.errors import IntakeError
+from fieldkit.errors import UnknownReferenceSystem
 from fieldkit.places import REFERENCE_SYSTEMS
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def command(
     for file in files:
         try:
             result = fk.import_complaints(ws, file, progress=not as_json, **given)
-        except IntakeError as error:
-            if given["crs"] is not None or "(--crs)" not in str(error) or not sys.stdin.isatty():
+        except UnknownReferenceSystem as error:
+            if not sys.stdin.isatty():
                 raise
             click.echo(str(error))
             crs = click.prompt("Reference system", type=click.Choice(REFERENCE_SYSTEMS))

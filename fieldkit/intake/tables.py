@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from fieldkit.complaints import Entry, Flag
-from fieldkit.errors import IntakeError
+from fieldkit.errors import IntakeError, UnknownReferenceSystem
 from fieldkit.intake.columns import OWN_PREFIX, guess_columns
 from fieldkit.intake.instructions import Instructions
 from fieldkit.intake.rows import Classify, EntryMaker, read_degrees
@@ -124,13 +124,10 @@ class TableReading:
     def __iter__(self) -> Iterator[Entry]:
         """Yield an entry a row; a row that counts n complaints gives the same entry n times.
 
-        Raises :class:`IntakeError` while the reference system is still to be asked for.
+        Raises :class:`UnknownReferenceSystem` while the reference system is still to be asked for.
         """
         if self.crs == "ask":
-            raise IntakeError(
-                f"{self.source.name} has coordinates in China and does not say whether they are GPS or from a web map. "
-                "Say which with --crs: wgs84, gcj02 (Gaode, Tencent), bd09 (Baidu) or cgcs2000."
-            )
+            raise UnknownReferenceSystem.of(self.source.name)
         make, counted = self._maker.make, "count" in self._index
         for row in self.source.rows():
             if row.cells is None:
