@@ -22,6 +22,8 @@ _SQLITE_FILE = "sqlite:///"
 _WRITING = "fieldkit_writing"
 _CACHE_KIB = 64 * 1024
 _BULK_CACHE_KIB = 256 * 1024
+# Before this version a write-ahead log can lose committed writes when a checkpoint meets a writer.
+_WAL_SINCE = (3, 51, 3)
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
 
@@ -84,10 +86,15 @@ def _engine(parsed: URL) -> Engine:
     database = parsed.database or ":memory:"
     if database != ":memory:" and not database.startswith("file:"):
         Path(database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(parsed, hide_parameters=True)
+    engine = _sqlite_engine(parsed)
     sa_event.listen(engine, "connect", _on_connect)
     sa_event.listen(engine, "begin", _on_begin)
     return engine
+
+
+def _sqlite_engine(parsed: URL) -> Engine:
+    # A room of its own, so that another build of SQLite can be put in its place.
+    return sa.create_engine(parsed, hide_parameters=True)
 
 
 def reason_of(error: Exception) -> str:
@@ -108,10 +115,11 @@ def _diagnosis(error: Exception, part: str) -> str | None:
 def _on_connect(connection: Any, _record: Any) -> None:
     # The driver must not start transactions of its own: ours begin IMMEDIATE (see _on_begin).
     connection.isolation_level = None
-    # WAL before 3.51.3 can lose committed writes when a checkpoint meets a writer; there a rollback journal, with
-    # EXTRA so that the folder is synced after the journal is removed.
-    wal = sqlite3.sqlite_version_info >= (3, 51, 3)
+    # Where WAL is not safe, a rollback journal, with EXTRA so that the folder is synced after the journal is removed.
     cursor = connection.cursor()
+    # Asked of the connection: the library behind it need not be the one that Python's own module was built with.
+    cursor.execute("SELECT sqlite_version()")
+    wal = tuple(map(int, cursor.fetchone()[0].split("."))) >= _WAL_SINCE
     cursor.execute("PRAGMA busy_timeout=30000")
     cursor.execute(f"PRAGMA journal_mode={'WAL' if wal else 'DELETE'}")
     cursor.execute(f"PRAGMA synchronous={'FULL' if wal else 'EXTRA'}")
