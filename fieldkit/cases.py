@@ -65,6 +65,19 @@ def fold_complaint(history: Iterable[Event]) -> CaseComplaint | None:
     return state
 
 
+def complaint_versions(history: Sequence[Event]) -> list[tuple[int, CaseComplaint]]:
+    """Every state that a complaint has been in, oldest first, each with the time of recording since when it was known.
+
+    At any moment the state is the fold of the events recorded until then: with clocks that jump, too.
+    """
+    versions: list[tuple[int, CaseComplaint]] = []
+    for moment in sorted({event.recorded_at for event in history}):
+        state = fold_complaint([event for event in history if event.recorded_at <= moment])
+        if state is not None and (not versions or versions[-1][1] != state):
+            versions.append((moment, state))
+    return versions
+
+
 def _apply(state: CaseComplaint, event: Event) -> CaseComplaint:
     data = event.data
     match event.kind:
@@ -221,6 +234,11 @@ def _moment(event: Event, case_id: str, numbers: Mapping[str, str]) -> Moment | 
             text = (f"{number} 取消关联", f"{number} unlinked")
         case events.PLACE_CONFIRMED:
             text = (f"{number} 的位置已核实", f"Place of {number} confirmed")
+        case events.COMPLAINANT_OPENED:
+            text = (
+                f"{event.actor} 查看了 {number} 的投诉人信息：{data['reason']}",
+                f"{event.actor} looked at who sent {number}: {data['reason']}",
+            )
         case events.RECORD_WRITTEN:
             formats = ", ".join(sorted(data.get("files", {})))
             of = ("", "") if event.subject == case_id else (f" {number} 的", f" of {number}")

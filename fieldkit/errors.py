@@ -44,6 +44,14 @@ class LedgerError(FieldkitError):
     """The ledger cannot be opened, read or written."""
 
 
+class KeyFileError(FieldkitError):
+    """A key is missing, unreadable or the wrong one, or what it locked was changed."""
+
+
+class NotAllowed(FieldkitError):
+    """Whoever asks does not have the role that this needs."""
+
+
 class UnknownCase(FieldkitError):
     """No case has this id or number."""
 

@@ -29,6 +29,16 @@ COMPLAINT_UNLINKED = "complaint_unlinked"
 PLACE_CONFIRMED = "place_confirmed"
 #: A record of a case was written; the payload is its manifest.
 RECORD_WRITTEN = "record_written"
+#: A device said with which key it signs; the subject is its origin.
+DEVICE_ENROLLED = "device_enrolled"
+#: Somebody looked at who sent a complaint, and said why; the subject is the complaint.
+COMPLAINANT_OPENED = "complainant_opened"
+#: The key of a person was destroyed; the subject is the person's id in the vault.
+PERSON_FORGOTTEN = "person_forgotten"
+#: Somebody was given a role in the office.
+ROLE_GRANTED = "role_granted"
+#: A role was taken back.
+ROLE_REVOKED = "role_revoked"
 
 #: Every kind with the sort of thing it is about.
 KINDS = {
@@ -37,7 +47,25 @@ KINDS = {
     COMPLAINT_UNLINKED: "complaint",
     PLACE_CONFIRMED: "complaint",
     RECORD_WRITTEN: "case",
+    DEVICE_ENROLLED: "device",
+    COMPLAINANT_OPENED: "complainant",
+    PERSON_FORGOTTEN: "complainant",
+    ROLE_GRANTED: "office",
+    ROLE_REVOKED: "office",
 }
+#: Kinds that change nothing a figure, a map or a record is made from.
+NOT_DATA = frozenset(
+    {
+        RECORD_WRITTEN,
+        DEVICE_ENROLLED,
+        COMPLAINANT_OPENED,
+        PERSON_FORGOTTEN,
+        ROLE_GRANTED,
+        ROLE_REVOKED,
+    }
+)
+#: The subject of what is about the office as a whole.
+OFFICE = "office"
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # What stands unquoted in the bytes that are hashed: no separator may be part of it.
@@ -75,7 +103,12 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A fact as the ledger holds it; times are microseconds since 1970 in UTC, *payload* is canonical JSON text."""
+    """A fact as the ledger holds it; times are microseconds since 1970 in UTC, *payload* is canonical JSON text.
+
+    *recorded_at* is what the device's clock said, right or wrong. *tick* is the same, but always later than every tick
+    that the device had seen before, its own and others': a hybrid logical clock (Kulkarni and others, 2014, "Logical
+    physical clocks"), so that whoever knew of an event comes after it, whatever the clocks do.
+    """
 
     origin: str
     sequence: int
@@ -84,6 +117,7 @@ class Event:
     actor: str
     occurred_at: int
     recorded_at: int
+    tick: int
     payload: str
     previous: bytes
     digest: bytes
@@ -97,7 +131,7 @@ class Event:
     @property
     def order(self) -> tuple[int, str, int]:
         """The key that puts events of one subject into the same order on every device."""
-        return (self.recorded_at, self.origin, self.sequence)
+        return (self.tick, self.origin, self.sequence)
 
 
 def canonical(value: object) -> str:
@@ -156,15 +190,17 @@ def digest_of(
     actor: str,
     occurred_at: int,
     recorded_at: int,
+    tick: int,
     payload: str,
     previous: bytes,
 ) -> bytes:
     """The SHA-256 that chains an event to its device's previous one.
 
     The payload comes last and every other field is a number, a name (:func:`check_name`) or JSON-quoted, so no two
-    different events share the bytes that are hashed.
+    different events share the bytes that are hashed. The tick is among them where it is not the time of recording.
     """
-    head = f"{origin}\n{sequence}\n{subject}\n{kind}\n{json.dumps(actor)}\n{occurred_at}\n{recorded_at}\n"
+    recorded = f"{recorded_at}" if tick == recorded_at else f"{recorded_at}@{tick}"
+    head = f"{origin}\n{sequence}\n{subject}\n{kind}\n{json.dumps(actor)}\n{occurred_at}\n{recorded}\n"
     return hashlib.sha256(f"{head}{previous.hex()}\n{payload}".encode()).digest()
 
 

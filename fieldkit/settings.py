@@ -67,6 +67,11 @@ class Settings:
         return self.folder / "records"
 
     @property
+    def keys(self) -> Path:
+        """The folder of the device's keys, which only its account may read."""
+        return self.folder / "keys"
+
+    @property
     def out(self) -> Path:
         """The folder for refused rows, maps and other results."""
         return self.folder / "out"

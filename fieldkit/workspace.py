@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, time
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fieldkit.cases import Case
 from fieldkit.errors import AnalysisError, SettingsError
 from fieldkit.files import write_text
+from fieldkit.keys import Keys
 from fieldkit.ledger import Ledger
 from fieldkit.places import Areas
 from fieldkit.plugins import list_plugins, load_plugin
@@ -39,7 +40,9 @@ class Workspace:
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger, opened when first used."""
-        return Ledger(self.settings.ledger, origin=self.settings.origin, actor=self.actor)
+        return Ledger(
+            self.settings.ledger, origin=self.settings.origin, actor=self.actor, keys=Keys(self.settings.keys)
+        )
 
     @property
     def actor(self) -> str:
@@ -52,10 +55,17 @@ class Workspace:
         except (KeyError, OSError, ImportError):
             return ""
 
-    @property
-    def data_version(self) -> str:
+    def data_version(self, *, as_of: date | datetime | None = None) -> str:
         """Twelve hex digits that change whenever the data do."""
-        return self.ledger.data_version
+        return self.ledger.data_version(as_of=self._moment(as_of))
+
+    def _moment(self, as_of: date | datetime | None) -> datetime | None:
+        """*as_of* as the ledger takes it: a time without a zone is the office's, and a day is meant to its end."""
+        if as_of is None or (isinstance(as_of, datetime) and as_of.utcoffset() is not None):
+            return as_of
+        if isinstance(as_of, datetime):
+            return as_of.replace(tzinfo=self.settings.zone)
+        return datetime.combine(as_of, time.max, self.settings.zone)
 
     def complaints(
         self,
@@ -68,18 +78,21 @@ class Workspace:
         case: str | None = None,
         near: tuple[float, float, float] | None = None,
         columns: Iterable[str] | None = None,
+        as_of: date | datetime | None = None,
     ) -> gpd.GeoDataFrame:
         """The complaints as a GeoDataFrame in EPSG:4326, ordered by receipt, times in the office's zone.
 
         *category* is a main category's code, *since* is included, *until* is not, *case* is an id or number, *near*
         is ``(lon, lat, radius in metres)``; *columns* (of :data:`fieldkit.ledger.frames.COLUMNS`) leaves out the
-        others. Complaints without a place have an empty geometry. Who complained is not in it.
+        others. *as_of* asks for them as they stood in the ledger at that moment, or at the end of that day. Complaints
+        without a place have an empty geometry. Who complained is not in it.
         """
         from fieldkit.ledger.frames import Filters
 
-        case_id = self.ledger.find_case(case) if case is not None else None
+        moment = self._moment(as_of)
+        case_id = self.ledger.find_case(case, as_of=moment) if case is not None else None
         filters = Filters(category, channel, district, since, until, case_id, near)
-        return self.ledger.complaints(filters, columns=columns, zone=self.settings.zone)
+        return self.ledger.complaints(filters, columns=columns, zone=self.settings.zone, as_of=moment)
 
     def cases(
         self,
@@ -89,19 +102,21 @@ class Workspace:
         district: str | None = None,
         since: date | datetime | None = None,
         until: date | datetime | None = None,
+        as_of: date | datetime | None = None,
     ) -> pd.DataFrame:
         """The cases that hold a complaint with these features, the one with the newest complaint first."""
         from fieldkit.ledger.frames import Filters
 
-        return self.ledger.cases(Filters(category, channel, district, since, until), zone=self.settings.zone)
+        filters = Filters(category, channel, district, since, until)
+        return self.ledger.cases(filters, zone=self.settings.zone, as_of=self._moment(as_of))
 
-    def case(self, name: str) -> Case:
+    def case(self, name: str, *, as_of: date | datetime | None = None) -> Case:
         """One case by its id or number; raises :class:`~fieldkit.errors.UnknownCase`."""
-        return self.ledger.case(name)
+        return self.ledger.case(name, as_of=self._moment(as_of))
 
-    def records(self) -> dict[str, dict[str, Any]]:
+    def records(self, *, as_of: date | datetime | None = None) -> dict[str, dict[str, Any]]:
         """The last manifest of every case that has a record, by the case's id."""
-        return self.ledger.records()
+        return self.ledger.records(as_of=self._moment(as_of))
 
     def areas(self) -> Areas | None:
         """The office's areas (``layers/areas.geojson``), or None when it has none."""
@@ -121,6 +136,7 @@ class Workspace:
         district: str | None = None,
         since: date | datetime | None = None,
         until: date | datetime | None = None,
+        as_of: date | datetime | None = None,
         out: str | Path | None = None,
         seed: int = 0,
         **options: Any,
@@ -137,7 +153,7 @@ class Workspace:
         if getattr(analysis, "takes_period", False):
             options |= {name: day for name, day in (("since", since), ("until", until)) if day is not None}
             since = until = None
-        frame = self.complaints(category=category, district=district, since=since, until=until)
+        frame = self.complaints(category=category, district=district, since=since, until=until, as_of=as_of)
         result: pd.DataFrame = analysis.run(frame, seed=seed, **options)
         if out is not None:
             self._write(name, analysis.title, frame, result, Path(out), seed)

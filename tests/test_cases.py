@@ -23,7 +23,9 @@ NOON = datetime(2017, 7, 1, 12, tzinfo=UTC)
 def event(subject: str, kind: str, payload: Mapping[str, Any], at: int, origin: str = "device") -> Event:
     occurred = events.microseconds(NOON + timedelta(hours=at))
     text = events.canonical(payload)
-    return Event(origin, at + 1, subject, kind, "officer", occurred, occurred, text, bytes(32), bytes(32))
+    return Event(
+        origin, at + 1, subject, kind, "officer", occurred, occurred, occurred, text, bytes(32), bytes(32)
+    )
 
 
 def received(subject: str, at: int, **known: Any) -> Event:

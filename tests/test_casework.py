@@ -51,7 +51,7 @@ def table(tmp_path: Path) -> Path:
 
 
 def fingerprint(ws: Workspace) -> tuple[str, dict[str, int], str]:
-    return ws.ledger.state_hash(), ws.ledger.count(), ws.data_version
+    return ws.ledger.state_hash(), ws.ledger.count(), ws.data_version()
 
 
 def test_a_file_is_imported_and_again_adds_nothing(sample: Workspace, table: Path) -> None:
@@ -285,11 +285,11 @@ def test_a_place_is_confirmed(sample: Workspace) -> None:
 
 
 def test_a_record_is_noted_for_a_case_that_exists(sample: Workspace) -> None:
-    before = sample.data_version
+    before = sample.data_version()
     case = sample.case("S-001")
     note_record(sample, case.id, {"files": {"html": "abc"}})
     assert sample.records() == {case.id: {"files": {"html": "abc"}}}
-    assert sample.data_version == before
+    assert sample.data_version() == before
     assert "Record written (html)" in [moment.en for moment in sample.case("S-001").timeline]
     with pytest.raises(UnknownCase):
         note_record(sample, "nowhere", {})

@@ -137,7 +137,7 @@ def test_who_complained_is_not_in_a_payload() -> None:
         assert person.phone not in told
 
 
-said = ("device", 7, "ABCDEFGHIJKL", "complaint_linked", "张三\n", 1, 2, '{"a":1}', bytes(32))
+said = ("device", 7, "ABCDEFGHIJKL", "complaint_linked", "张三\n", 1, 2, 2, '{"a":1}', bytes(32))
 
 
 @pytest.mark.parametrize("field", range(len(said)))

@@ -14,11 +14,11 @@ PACKAGE = Path(__file__).parents[1] / "fieldkit"
 #: From the ground up. A module may import from lower floors only: not from its own, not from higher ones.
 FLOORS = (
     ("errors", "files", "formulas"),
-    ("settings",),
+    ("settings", "keys"),
     ("places", "vocabulary", "workdays", "fonts"),
     ("complaints",),
     ("events",),
-    ("cases",),
+    ("cases", "roles"),
     ("plugins",),
     ("procedures", "standards", "measurement"),
     ("intake", "ledger", "analysis", "maps"),
@@ -39,6 +39,7 @@ FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in name
 HOMES = {
     "sqlalchemy": "ledger",
     "alembic": "ledger",
+    "nacl": "keys",
     "papermill": "records",
     "typst": "records",
     "folium": "maps",

@@ -43,6 +43,7 @@ WORDS = re.compile(
 LEFT_OVER = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XXX)\b")
 LOCK_FILES = re.compile(r"(^|/)(uv\.lock|pylock[^/]*\.toml|poetry\.lock|Pipfile\.lock|conda-lock\.yml)$")
 BINARY = {
+    ".sqlite",
     ".png",
     ".jpg",
     ".ico",

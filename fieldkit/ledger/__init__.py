@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from fieldkit import roles
 from fieldkit.cases import Case
-from fieldkit.errors import UnknownCase
+from fieldkit.errors import LedgerError, NotAllowed, UnknownCase
 from fieldkit.events import (
+    COMPLAINANT_OPENED,
     COMPLAINT_RECEIVED,
+    OFFICE,
+    PERSON_FORGOTTEN,
     RECORD_WRITTEN,
+    ROLE_GRANTED,
+    ROLE_REVOKED,
     Event,
     Fact,
     canonical,
@@ -24,8 +29,10 @@ from fieldkit.events import (
     kept,
     microseconds,
 )
-from fieldkit.ledger import store, tables
-from fieldkit.ledger.appending import Writer
+from fieldkit.ledger import store, tables, vault
+from fieldkit.ledger.appending import Writer, data_version
+from fieldkit.ledger.heads import Head
+from fieldkit.ledger.migration import migrate
 from fieldkit.ledger.receiving import Outcome, Receipt, Receiving
 from fieldkit.ledger.verification import Problem
 
@@ -33,9 +40,11 @@ if TYPE_CHECKING:
     import geopandas as gpd
     import pandas as pd
 
+    from fieldkit.complaints import Person
+    from fieldkit.keys import Keys
     from fieldkit.ledger.frames import Filters
 
-__all__ = ["Ledger", "Outcome", "Problem", "Receipt", "Receiving"]
+__all__ = ["Head", "Ledger", "Outcome", "Problem", "Receipt", "Receiving"]
 
 _PAGE = 10_000
 # Engines of a process that forked this one: kept, so that nothing closes their connections.
@@ -50,17 +59,26 @@ class Ledger:
     """An append-only store of events with its projections, at a database address of SQLAlchemy.
 
     *origin* names this device in the events it writes, *actor* who is at it; *clock* gives the time of recording.
+    *keys* sign what is written and seal who complained; without them the chain is unsigned, and nobody can be kept.
+    What takes *as_of*, a zone-aware time, then answers as from the events that had been recorded until that moment.
     Raises :class:`~fieldkit.errors.LedgerError` when the store cannot be opened or is newer than this kit.
     """
 
     def __init__(
-        self, url: str, *, origin: str, actor: str = "", clock: Callable[[], datetime] = _now
+        self,
+        url: str,
+        *,
+        origin: str,
+        actor: str = "",
+        clock: Callable[[], datetime] = _now,
+        keys: Keys | None = None,
     ) -> None:
         check_name(origin, "origin")
         self.url = url
         self._origin = origin
         self._actor = kept(actor)
         self._clock = clock
+        self._keys = keys
         self._opened: tuple[int, sa.Engine] | None = None
 
     def __repr__(self) -> str:
@@ -77,8 +95,14 @@ class Ledger:
             if self._opened is not None:
                 # A connection may not be used, nor closed, beyond the fork of the process that opened it.
                 _inherited.append(self._opened[1])
-            self._opened = (process, store.open_store(self.url))
+            self._opened = (process, store.open_store(self.url, self._prepare))
         return self._opened[1]
+
+    def _prepare(self, engine: sa.Engine) -> None:
+        migrate(engine, self._writer)
+
+    def _writer(self, connection: sa.Connection) -> Writer:
+        return Writer(connection, self._origin, self._actor, self._clock, self._keys)
 
     def close(self) -> None:
         """Close every connection; the ledger opens them again when asked."""
@@ -96,8 +120,7 @@ class Ledger:
         # The payloads are written out before the lock is taken.
         rows = [(f.subject, f.kind, canonical(f.payload), microseconds(f.occurred_at)) for f in facts]
         with store.writing(self._engine) as connection:
-            writer = Writer(connection, self._origin, self._actor, self._clock)
-            appended = [Event(*row) for row in writer.write(rows)]
+            appended = [Event(*row) for row in self._writer(connection).write(rows)]
             project(connection, appended)
         return appended
 
@@ -105,11 +128,13 @@ class Ledger:
     def receiving(self) -> Iterator[Receiving]:
         """Take complaints in by the thousand; all are on disk when the block has ended well, none otherwise."""
         with store.writing(self._engine, bulk=True) as connection:
-            receiving = Receiving(Writer(connection, self._origin, self._actor, self._clock))
+            receiving = Receiving(self._writer(connection))
             yield receiving
             receiving.close()
 
-    def events(self, *, subject: str | None = None, kind: str | None = None) -> Iterator[Event]:
+    def events(
+        self, *, subject: str | None = None, kind: str | None = None, as_of: datetime | None = None
+    ) -> Iterator[Event]:
         """Yield events in the order of origin and sequence, all or those of one *subject* or *kind*.
 
         Nothing is locked between two events; one that is added meanwhile may or may not be among them.
@@ -118,6 +143,8 @@ class Ledger:
         statement = sa.select(tables.event).order_by(event.origin, event.sequence).limit(_PAGE)
         if subject is not None:
             statement = statement.where(event.subject == kept(subject))
+        if as_of is not None:
+            statement = statement.where(event.recorded_at <= _moment(as_of))
         if kind is not None:
             statement = statement.where(event.kind == kind)
         if kind not in (None, COMPLAINT_RECEIVED):
@@ -133,9 +160,9 @@ class Ledger:
                 sa.tuple_(event.origin, event.sequence) > sa.tuple_(found[-1].origin, found[-1].sequence)
             )
 
-    def find_case(self, name: str) -> str:
+    def find_case(self, name: str, *, as_of: datetime | None = None) -> str:
         """The id of the case with this id or number; raises :class:`UnknownCase` when there is none, or several."""
-        case, name = tables.case, kept(name)
+        case, name = tables.known(tables.case, _moment(as_of)), kept(name)
         with store.reading(self._engine) as connection:
             if connection.scalar(sa.select(case.c.id).where(case.c.id == name)) is not None:
                 return name
@@ -151,59 +178,71 @@ class Ledger:
             f"There is no case {name!r}. `fieldkit cases` lists the cases with their numbers and ids."
         )
 
-    def case_of(self, complaint_id: str) -> str:
-        """The id of the case that this complaint belongs to now; raises :class:`UnknownCase`."""
-        complaint = tables.complaint.c
+    def case_of(self, complaint_id: str, *, as_of: datetime | None = None) -> str:
+        """The id of the case that this complaint belongs to; raises :class:`UnknownCase`."""
+        complaint = tables.known(tables.complaint, _moment(as_of)).c
         with store.reading(self._engine) as connection:
             found = connection.scalar(sa.select(complaint.case_id).where(complaint.id == complaint_id))
         if found is None:
             raise UnknownCase(f"There is no complaint {complaint_id!r}.")
         return str(found)
 
-    def case(self, name: str) -> Case:
+    def case(self, name: str, *, as_of: datetime | None = None) -> Case:
         """The case with this id or number, folded from its events; raises :class:`UnknownCase`."""
-        case_id = self.find_case(name)
-        event, complaint = tables.event, tables.complaint
+        case_id = self.find_case(name, as_of=as_of)
+        event, complaint = tables.event, tables.known(tables.complaint, _moment(as_of))
         with store.reading(self._engine) as connection:
             mine = sa.select(complaint.c.id).where(complaint.c.case_id == case_id)
             subjects = sa.union(mine, sa.select(sa.literal(case_id)))
             statement = sa.select(event).where(event.c.subject.in_(subjects))
+            if as_of is not None:
+                statement = statement.where(event.c.recorded_at <= _moment(as_of))
             return Case.fold(case_id, [Event(*row) for row in connection.execute(statement)])
 
     def complaints(
-        self, filters: Filters, *, columns: Iterable[str] | None = None, zone: ZoneInfo
+        self,
+        filters: Filters,
+        *,
+        columns: Iterable[str] | None = None,
+        zone: ZoneInfo,
+        as_of: datetime | None = None,
     ) -> gpd.GeoDataFrame:
         """Complaints as a frame, see :func:`fieldkit.ledger.frames.complaints_frame`."""
         from fieldkit.ledger.frames import complaints_frame
 
+        moment = _moment(as_of)
         with store.reading(self._engine) as connection:
-            frame = complaints_frame(connection, filters, columns, zone)
-            frame.attrs = {"data_version": _data_version(connection), "time_zone": zone.key}
+            frame = complaints_frame(connection, filters, columns, zone, moment)
+            frame.attrs = {"data_version": data_version(connection, moment), "time_zone": zone.key}
         return frame
 
-    def cases(self, filters: Filters, *, zone: ZoneInfo) -> pd.DataFrame:
+    def cases(self, filters: Filters, *, zone: ZoneInfo, as_of: datetime | None = None) -> pd.DataFrame:
         """Cases as a frame, see :func:`fieldkit.ledger.frames.cases_frame`."""
         from fieldkit.ledger.frames import cases_frame
 
         with store.reading(self._engine) as connection:
-            return cases_frame(connection, filters, zone)
+            return cases_frame(connection, filters, zone, _moment(as_of))
 
-    def records(self, case_id: str | None = None) -> dict[str, dict[str, Any]]:
+    def records(
+        self, case_id: str | None = None, *, as_of: datetime | None = None
+    ) -> dict[str, dict[str, Any]]:
         """The last manifest of every case that has a record, by the case's id; of one case when *case_id* is given."""
         last: dict[str, tuple[tuple[int, str, int], dict[str, Any]]] = {}
-        for event in self.events(subject=case_id, kind=RECORD_WRITTEN):
+        for event in self.events(subject=case_id, kind=RECORD_WRITTEN, as_of=as_of):
             if event.subject not in last or last[event.subject][0] < event.order:
                 last[event.subject] = (event.order, event.data)
         return {subject: data for subject, (_, data) in last.items()}
 
-    def count(self) -> dict[str, int]:
+    def count(self, *, as_of: datetime | None = None) -> dict[str, int]:
         """How many events, complaints and cases there are, and how many complaints have a place."""
-        complaint = tables.complaint
+        moment = _moment(as_of)
+        complaint, case = tables.known(tables.complaint, moment), tables.known(tables.case, moment)
+        recorded = () if moment is None else (tables.event.c.recorded_at <= moment,)
         with store.reading(self._engine) as connection:
             return {
-                "events": _count(connection, tables.event),
+                "events": _count(connection, tables.event, *recorded),
                 "complaints": _count(connection, complaint),
-                "cases": _count(connection, tables.case, tables.case.c.state != "MERGED"),
+                "cases": _count(connection, case, case.c.state != "MERGED"),
                 "with_place": _count(connection, complaint, complaint.c.lon.is_not(None)),
                 "needs_confirming": _count(connection, complaint, complaint.c.needs_confirming),
             }
@@ -223,29 +262,112 @@ class Ledger:
         with store.reading(self._engine) as connection:
             return state_hash(connection)
 
-    def verify(self) -> list[Problem]:
-        """Recompute every chain; returns what is wrong, an empty list when nothing is."""
+    def heads(self) -> list[Head]:
+        """Where the chain of each device ends, signed by it: kept elsewhere, they show a tail that was cut off."""
+        head = tables.head.c
+        statement = sa.select(head.origin, head.sequence, head.digest, head.key, head.signature)
+        with store.reading(self._engine) as connection:
+            rows = connection.execute(statement.order_by(head.origin)).all()
+        return [Head(o, s, bytes(d), bytes(k or b""), bytes(sign or b"")) for o, s, d, k, sign in rows]
+
+    def verify(
+        self, *, heads: Iterable[Head] = (), trusted: Mapping[str, bytes] | None = None
+    ) -> list[Problem]:
+        """Recompute every chain; returns what is wrong, an empty list when nothing is.
+
+        *heads* are those that were kept elsewhere: an event that one of them names must still be there. *trusted*
+        are the public keys that devices are known by, by origin.
+        """
         from fieldkit.ledger.verification import check_chains
 
         with store.reading(self._engine) as connection:
-            return list(check_chains(connection))
+            return list(check_chains(connection, heads, trusted or {}))
 
-    @property
-    def data_version(self) -> str:
-        """Twelve hex digits that change whenever an event is added that is not about a record."""
+    def data_version(self, *, as_of: datetime | None = None) -> str:
+        """Twelve hex digits that change whenever an event is added that figures, maps and records are made from."""
         with store.reading(self._engine) as connection:
-            return _data_version(connection)
+            return data_version(connection, _moment(as_of))
+
+    def roles(self) -> dict[str, frozenset[str]]:
+        """Who has which roles of the office."""
+        with store.reading(self._engine) as connection:
+            return vault.holders(connection)
+
+    def grant(self, actor: str, role: str) -> None:
+        """Give *actor* a role (:data:`fieldkit.roles.ROLES`); raises :class:`~fieldkit.errors.NotAllowed`."""
+        self._change_role(ROLE_GRANTED, actor, role)
+
+    def revoke(self, actor: str, role: str) -> None:
+        """Take a role back from *actor*; raises :class:`~fieldkit.errors.NotAllowed`."""
+        self._change_role(ROLE_REVOKED, actor, role)
+
+    def _change_role(self, kind: str, actor: str, role: str) -> None:
+        if role not in roles.ROLES:
+            raise NotAllowed(f"There is no role {role!r}. Roles are: {', '.join(roles.ROLES)}.")
+        with store.writing(self._engine) as connection:
+            writer = self._writer(connection)
+            held = vault.holders(connection)
+            roles.check_allowed(self._actor, _KEEPERS, held)
+            roles.check_change(kind, actor, role, held)
+            payload = canonical({"actor": kept(actor), "role": role})
+            writer.write([(OFFICE, kind, payload, writer.recorded_at)])
+
+    def complainant(self, complaint_id: str, *, reason: str) -> Person | None:
+        """Who sent the complaint, after it is on disk that *actor* looked, and why; None where nobody is known.
+
+        Raises :class:`~fieldkit.errors.NotAllowed` without a role or a reason and
+        :class:`~fieldkit.errors.KeyFileError` where this device does not hold the vault's key.
+        """
+        reason = kept(_given(reason))
+        with store.writing(self._engine) as connection:
+            roles.check_allowed(self._actor, _OPENERS, vault.holders(connection))
+            # Read first, so that nothing is noted where there is nothing to see, and given out after the commit.
+            person = vault.opened(connection, self._keys, complaint_id)
+            if person is not None:
+                writer = self._writer(connection)
+                payload = canonical({"reason": reason})
+                writer.write([(complaint_id, COMPLAINANT_OPENED, payload, writer.recorded_at)])
+        return person
+
+    def forget(self, complaint_id: str, *, reason: str) -> int:
+        """Destroy the keys of whoever sent the complaint, for good; returns how many complaints the person had sent.
+
+        Raises :class:`~fieldkit.errors.NotAllowed` without the keeper's role or a reason, or where nobody is known.
+        """
+        reason = kept(_given(reason))
+        with store.writing(self._engine) as connection:
+            roles.check_allowed(self._actor, _KEEPERS, vault.holders(connection))
+            person_id = vault.person_of(connection, complaint_id)
+            if person_id is None:
+                raise NotAllowed(
+                    f"Nobody is known to have sent complaint {complaint_id!r}; nothing to forget."
+                )
+            writer = self._writer(connection)
+            payload = canonical({"reason": reason})
+            writer.write([(person_id, PERSON_FORGOTTEN, payload, writer.recorded_at)])
+            with store.overwriting(connection):
+                forgotten = vault.destroy(connection, person_id)
+        store.settle(self._engine)
+        return forgotten
 
 
-def _data_version(connection: sa.Connection) -> str:
-    head = tables.head.c
-    rows = connection.execute(sa.select(head.origin, head.data_sequence, head.data_digest))
-    # Sorted here: databases differ in the order of letters, and equal data must have one version.
-    text = "\n".join(
-        sorted(f"{origin} {sequence} {bytes(digest).hex()}" for origin, sequence, digest in rows)
-    )
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+_KEEPERS = frozenset({roles.KEEPER})
+_OPENERS = frozenset({roles.OPENER, roles.KEEPER})
 
 
-def _count(connection: sa.Connection, table: sa.Table, *where: Any) -> int:
+def _given(reason: str) -> str:
+    if not reason.strip():
+        raise NotAllowed("No reason was given. Say in a few words why this has to be seen or forgotten.")
+    return reason.strip()
+
+
+def _moment(as_of: datetime | None) -> int | None:
+    if as_of is None:
+        return None
+    if as_of.utcoffset() is None:
+        raise LedgerError(f"As of {as_of} has no time zone. Give a zone-aware time.")
+    return microseconds(as_of)
+
+
+def _count(connection: sa.Connection, table: sa.FromClause, *where: Any) -> int:
     return connection.scalar(sa.select(sa.func.count()).select_from(table).where(*where)) or 0

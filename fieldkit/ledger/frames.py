@@ -22,6 +22,8 @@ from fieldkit.ledger import tables
 if TYPE_CHECKING:
     import geopandas as gpd
 
+_Columns = sa.ColumnCollection[str, Any]
+
 _CATEGORICAL = (
     "source",
     "channel",
@@ -89,26 +91,33 @@ class Filters:
 
 
 def complaints_frame(
-    connection: Connection, filters: Filters, columns: Iterable[str] | None, zone: ZoneInfo
+    connection: Connection,
+    filters: Filters,
+    columns: Iterable[str] | None,
+    zone: ZoneInfo,
+    as_of: int | None,
 ) -> gpd.GeoDataFrame:
     """The complaints that pass *filters*, ordered by receipt, as a GeoDataFrame in EPSG:4326 with times in *zone*.
+
+    They are as they stood at *as_of* (microseconds since 1970 in UTC), or as they stand now.
 
     Raises :class:`LedgerError` for a column that does not exist.
     """
     import geopandas as gpd
 
     wanted = _wanted(columns)
-    complaint, case = tables.complaint, tables.case
-    source: Any = complaint
+    complaint, case = tables.known(tables.complaint, as_of), tables.known(tables.case, as_of)
+    source = complaint
     if "state" in wanted:
         source = complaint.outerjoin(case, case.c.id == complaint.c.case_id)
-    selected = {name: _column(name) for name in wanted}
+    renamed = {"complaint": complaint.c.id, "case": complaint.c.case_id, "state": case.c.state}
+    selected = {name: renamed[name] if name in renamed else complaint.c[name] for name in wanted}
     for name in ("lon", "lat"):
         selected.setdefault(name, complaint.c[name])
     statement = (
         sa.select(*(column.label(name) for name, column in selected.items()))
         .select_from(source)
-        .where(*_conditions(filters, zone))
+        .where(*_conditions(complaint.c, filters, zone))
         .order_by(complaint.c.received_at, complaint.c.id)
     )
     frame = _columnar(connection, statement, zone)
@@ -124,15 +133,14 @@ def complaints_frame(
     return gpd.GeoDataFrame(frame[list(wanted)], geometry=geometry, crs="EPSG:4326")
 
 
-def cases_frame(connection: Connection, filters: Filters, zone: ZoneInfo) -> pd.DataFrame:
+def cases_frame(connection: Connection, filters: Filters, zone: ZoneInfo, as_of: int | None) -> pd.DataFrame:
     """The cases that hold a complaint passing *filters*, newest complaint first; merged ones are left out."""
-    case = tables.case
-    statement = sa.select(case.c.id.label("case"), *(c for c in case.columns if c.name != "id")).where(
-        case.c.state != "MERGED"
-    )
-    conditions = _conditions(filters, zone)
+    case, complaint = tables.known(tables.case, as_of), tables.known(tables.complaint, as_of)
+    shown = [column for column in case.c if column.name not in ("id", "known_from")]
+    statement = sa.select(case.c.id.label("case"), *shown).where(case.c.state != "MERGED")
+    conditions = _conditions(complaint.c, filters, zone)
     if conditions:
-        statement = statement.where(case.c.id.in_(sa.select(tables.complaint.c.case_id).where(*conditions)))
+        statement = statement.where(case.c.id.in_(sa.select(complaint.c.case_id).where(*conditions)))
     return _columnar(connection, statement.order_by(case.c.last_at.desc(), case.c.id), zone)
 
 
@@ -146,17 +154,10 @@ def _wanted(columns: Iterable[str] | None) -> tuple[str, ...]:
     return wanted
 
 
-def _column(name: str) -> Any:
-    complaint = tables.complaint
-    renamed = {"complaint": complaint.c.id, "case": complaint.c.case_id, "state": tables.case.c.state}
-    return renamed[name] if name in renamed else complaint.c[name]
-
-
-def _conditions(filters: Filters, zone: ZoneInfo) -> list[Any]:
-    complaint = tables.complaint.c
+def _conditions(complaint: _Columns, filters: Filters, zone: ZoneInfo) -> list[Any]:
     conditions: list[Any] = []
     if filters.category is not None:
-        conditions.append(_category(filters.category))
+        conditions.append(_category(complaint, filters.category))
     if filters.channel is not None:
         if filters.channel not in vocabulary.channels():
             known = ", ".join(vocabulary.channels())
@@ -167,16 +168,15 @@ def _conditions(filters: Filters, zone: ZoneInfo) -> list[Any]:
     if filters.case is not None:
         conditions.append(complaint.case_id == kept(filters.case))
     if filters.since is not None:
-        conditions.append(complaint.received_at >= _microseconds(filters.since, zone))
+        conditions.append(complaint.received_at >= moment_us(filters.since, zone))
     if filters.until is not None:
-        conditions.append(complaint.received_at < _microseconds(filters.until, zone))
+        conditions.append(complaint.received_at < moment_us(filters.until, zone))
     if filters.near is not None:
-        conditions.append(_near(*filters.near))
+        conditions.append(_near(complaint, *filters.near))
     return conditions
 
 
-def _category(code: str) -> Any:
-    complaint = tables.complaint.c
+def _category(complaint: _Columns, code: str) -> Any:
     if code in vocabulary.main_categories():
         return complaint.category == code
     if code not in vocabulary.categories():
@@ -187,8 +187,7 @@ def _category(code: str) -> Any:
     return (complaint.subcategory == code) | complaint.subcategory.startswith(f"{code}.", autoescape=True)
 
 
-def _near(lon: float, lat: float, radius_m: float) -> Any:
-    complaint = tables.complaint.c
+def _near(complaint: _Columns, lon: float, lat: float, radius_m: float) -> Any:
     places.check_lon_lat(lon, lat)
     if not radius_m >= 0:
         raise LedgerError(f"The radius {radius_m} is not a distance. Give metres, 0 or more.")
@@ -207,7 +206,8 @@ def _near(lon: float, lat: float, radius_m: float) -> Any:
     return box & complaint.lon.between(lon - d_lon, lon + d_lon)
 
 
-def _microseconds(moment: date | datetime, zone: ZoneInfo) -> int:
+def moment_us(moment: date | datetime, zone: ZoneInfo) -> int:
+    """*moment* in microseconds since 1970 in UTC; without a zone of its own it is one in *zone*, a day its start."""
     if not isinstance(moment, datetime):
         moment = datetime.combine(moment, time.min, zone)
     elif moment.utcoffset() is None:

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import groupby, islice
+from itertools import groupby, pairwise
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from fieldkit import places
-from fieldkit.cases import CaseComplaint, case_state, fold_complaint
+from fieldkit.cases import CaseComplaint, case_state, complaint_versions
 from fieldkit.events import KINDS, Event, kept, microseconds
 from fieldkit.ledger import store, tables
-
-_T = TypeVar("_T")
 
 # Below SQLite's 32,766 and PostgreSQL's 65,535 bound values a statement.
 CHUNK = 5_000
 
+_mixed_cases = sa.Table(
+    "fieldkit_mixed",
+    sa.MetaData(),
+    sa.Column("id", sa.String(12), primary_key=True),
+    prefixes=["TEMPORARY"],
+)
 
-def complaint_row(state: CaseComplaint) -> tuple[Any, ...]:
-    """The row of the table *complaint* for a folded complaint, its columns in their order."""
+
+def complaint_row(state: CaseComplaint, known_from: int) -> tuple[Any, ...]:
+    """The row of the table *complaint* for a folded complaint, known so since *known_from*; columns in their order."""
     complaint = state.complaint
     place = complaint.place
     categories = complaint.categories
@@ -56,6 +61,7 @@ def complaint_row(state: CaseComplaint) -> tuple[Any, ...]:
         place is not None and place.needs_confirming,
         state.relation,
         state.cause,
+        known_from,
     )
 
 
@@ -69,24 +75,35 @@ def project(connection: Connection, appended: Sequence[Event]) -> None:
     if not complaint_ids:
         return
     case_ids = set(complaint_ids)
-    for ids in chunks(sorted(complaint_ids), CHUNK):
+    for ids in store.chunks(sorted(complaint_ids), CHUNK):
         # The cases that the complaints leave, and those they come to: what was said before their receipt counts too.
-        theirs = sa.select(tables.complaint.c.case_id).where(tables.complaint.c.id.in_(ids))
-        case_ids.update(connection.scalars(theirs))
+        case_ids.update(_cases_of(connection, ids))
         histories = _histories(connection, tables.event.c.subject.in_(ids))
-        connection.execute(sa.delete(tables.complaint).where(tables.complaint.c.id.in_(ids)))
+        for table in _COMPLAINTS:
+            connection.execute(sa.delete(table).where(table.c.id.in_(ids)))
         _insert_folded(connection, histories)
-        case_ids.update(connection.scalars(theirs))
+        case_ids.update(_cases_of(connection, ids))
     project_cases(connection, sorted(case_ids))
 
 
+def _cases_of(connection: Connection, complaint_ids: Sequence[str]) -> set[str]:
+    """The cases that these complaints belong to, or ever did."""
+    return {
+        case_id
+        for table in _COMPLAINTS
+        for case_id in connection.scalars(sa.select(table.c.case_id).where(table.c.id.in_(complaint_ids)))
+    }
+
+
 def project_cases(connection: Connection, case_ids: Sequence[str]) -> None:
-    """Make the rows of the table *case* anew for *case_ids* from their complaints."""
-    for ids in chunks(case_ids, CHUNK):
-        connection.execute(sa.delete(tables.case).where(tables.case.c.id.in_(ids)))
-        _insert_cases(
-            connection, founding=tables.complaint.c.id.in_(ids), mine=tables.complaint.c.case_id.in_(ids)
-        )
+    """Make the rows of *case* and *case_before* anew for *case_ids* from their complaints."""
+    for ids in store.chunks(case_ids, CHUNK):
+        for table in (tables.case, tables.case_before):
+            connection.execute(sa.delete(table).where(table.c.id.in_(ids)))
+        mixed = _mixed(connection, ids)
+        alone = [case_id for case_id in ids if case_id not in mixed]
+        _insert_lone_cases(connection, tables.complaint.c.id.in_(alone))
+        _insert_mixed_cases(connection, sorted(mixed))
 
 
 def project_new_cases(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -107,16 +124,18 @@ _COLUMN = {column.name: place for place, column in enumerate(tables.complaint.co
 _ID, _CLOSED = _COLUMN["id"], _COLUMN["closed_at"]
 #: Where the time of receipt stands in a row of *complaint*.
 RECEIVED_AT = _COLUMN["received_at"]
-_SHARED = itemgetter(
-    *(_COLUMN[n] for n in ("category", "district", "community", "address", "suspected_source"))
-)
+_SHARED_NAMES = ("category", "district", "community", "address", "suspected_source")
+_SHARED = itemgetter(*(_COLUMN[name] for name in _SHARED_NAMES))
 _NUMBER, _LON, _LAT = _COLUMN["number"], _COLUMN["lon"], _COLUMN["lat"]
+_CASE_ID, _METHOD, _KNOWN_FROM = _COLUMN["case_id"], _COLUMN["place_method"], _COLUMN["known_from"]
+_COMPLAINTS = (tables.complaint, tables.complaint_before)
 
 
 def _new_case(row: tuple[Any, ...]) -> tuple[Any, ...]:
     state = case_state(1, row[_CLOSED] is not None)
     received_at = row[RECEIVED_AT]
-    return (row[_ID], row[_NUMBER], state, *_SHARED(row), 1, received_at, received_at, row[_LON], row[_LAT])
+    where = (row[_LON], row[_LAT], row[_KNOWN_FROM])
+    return (row[_ID], row[_NUMBER], state, *_SHARED(row), 1, received_at, received_at, *where)
 
 
 def rebuild(connection: Connection) -> None:
@@ -125,97 +144,144 @@ def rebuild(connection: Connection) -> None:
         connection.execute(sa.delete(table))
     subjects = [kind for kind, sort in KINDS.items() if sort == "complaint"]
     _insert_folded(connection, _histories(connection, tables.event.c.kind.in_(subjects)))
-    _insert_cases(connection, founding=sa.true(), mine=sa.true())
+    complaint, before = tables.complaint.c, tables.complaint_before.c
+    moved = complaint.case_id != complaint.id
+    # Kept in the database: there may be many.
+    mixed = sa.union(
+        sa.select(complaint.id).where(moved),
+        sa.select(complaint.case_id).where(moved),
+        sa.select(before.id),
+        sa.select(before.case_id),
+    )
+    _mixed_cases.create(connection, checkfirst=False)
+    try:
+        connection.execute(sa.insert(_mixed_cases).from_select(["id"], mixed))
+        _insert_lone_cases(connection, complaint.id.not_in(sa.select(_mixed_cases.c.id)))
+        for ids in store.pages(connection, _mixed_cases.c.id, CHUNK):
+            _insert_mixed_cases(connection, ids)
+    finally:
+        _mixed_cases.drop(connection, checkfirst=False)
 
 
 def _insert_folded(connection: Connection, histories: Iterable[list[Event]]) -> None:
-    states = (state for history in histories if (state := fold_complaint(history)) is not None)
-    for some in chunks(states, CHUNK):
-        store.insert(connection, tables.complaint, [complaint_row(state) for state in some])
+    for some in store.chunks(histories, CHUNK):
+        now: list[tuple[Any, ...]] = []
+        before: list[tuple[Any, ...]] = []
+        for history in some:
+            rows = [complaint_row(state, since) for since, state in complaint_versions(history)]
+            now += rows[-1:]
+            before += [(*row, after[_KNOWN_FROM]) for row, after in pairwise(rows)]
+        store.insert(connection, tables.complaint, now)
+        store.insert(connection, tables.complaint_before, before)
 
 
 def _histories(connection: Connection, where: sa.ColumnElement[bool]) -> Iterator[list[Event]]:
-    # Keyset paging instead of one long cursor: SQLite must not insert on a connection whose select is half read,
-    # and a client-side cursor of PostgreSQL would hold every row in memory.
-    last = ""
-    while True:
-        page = (
-            sa.select(tables.event.c.subject)
-            .where(where, tables.event.c.subject > last)
-            .distinct()
-            .order_by(tables.event.c.subject)
-            .limit(CHUNK)
-        )
-        subjects = list(connection.scalars(page))
-        if not subjects:
-            return
+    for subjects in store.pages(connection, tables.event.c.subject, CHUNK, where):
         statement = sa.select(tables.event).where(tables.event.c.subject.in_(subjects), where)
         rows = (Event(*row) for row in connection.execute(statement.order_by(tables.event.c.subject)))
         for _, history in groupby(rows, key=lambda event: event.subject):
             yield list(history)
-        last = subjects[-1]
 
 
-def _surest(name: str) -> Any:
-    # The same rule as fieldkit.cases.Case.place, in SQL; a test holds the two together.
-    other = tables.complaint.alias()
-    sureness = sa.case(
-        {method: number for number, method in enumerate(places.METHODS)}, value=other.c.place_method
+def _mixed(connection: Connection, case_ids: Sequence[str]) -> set[str]:
+    """Those of *case_ids* that have, or had, other complaints than the one that opened them, or an earlier state."""
+    complaint = tables.complaint.c
+    moved = complaint.case_id != complaint.id
+    found = set(
+        connection.scalars(sa.select(complaint.case_id).where(complaint.case_id.in_(case_ids), moved))
     )
-    return (
-        sa.select(other.c[name])
-        .where(other.c.case_id == tables.complaint.c.id, other.c.lon.is_not(None))
-        .order_by(sureness, other.c.received_at, other.c.id)
-        .limit(1)
-        .correlate(tables.complaint)
-        .scalar_subquery()
-    )
+    found.update(connection.scalars(sa.select(complaint.id).where(complaint.id.in_(case_ids), moved)))
+    before = tables.complaint_before.c
+    for column in (before.id, before.case_id):
+        found.update(connection.scalars(sa.select(column).where(column.in_(case_ids)).distinct()))
+    return found
 
 
-def _insert_cases(connection: Connection, founding: Any, mine: Any) -> None:
-    complaint = tables.complaint
-    counted = (
-        sa.select(
-            complaint.c.case_id,
-            sa.func.count().label("n"),
-            sa.func.min(complaint.c.received_at).label("first_at"),
-            sa.func.max(complaint.c.received_at).label("last_at"),
-            sa.func.count(complaint.c.closed_at).label("closed"),
-        )
-        .where(mine)
-        .group_by(complaint.c.case_id)
-        .subquery()
-    )
-    n = sa.func.coalesce(counted.c.n, 0)
+def _insert_lone_cases(connection: Connection, which: sa.ColumnElement[bool]) -> None:
+    """Add the cases that hold but the complaint that opened them, and always did: nearly all, so done in SQL."""
+    complaint = tables.complaint.c
     # The same rule as fieldkit.cases.case_state, in SQL; a test holds the two together.
-    state = sa.case((n == 0, "MERGED"), (counted.c.closed == n, "CLOSED"), else_="REGISTERED")
-    same = [
-        complaint.c[name] for name in ("category", "district", "community", "address", "suspected_source")
-    ]
-    # Most cases hold but the complaint that opened them, and need no search; a merged one keeps its own place.
-    own = (n == 0) | ((n == 1) & (complaint.c.case_id == complaint.c.id))
-    rows = (
-        sa.select(
-            complaint.c.id,
-            complaint.c.number,
-            state,
-            *same,
-            n,
-            counted.c.first_at,
-            counted.c.last_at,
-            sa.case((own, complaint.c.lon), else_=_surest("lon")),
-            sa.case((own, complaint.c.lat), else_=_surest("lat")),
-        )
-        .select_from(complaint.outerjoin(counted, counted.c.case_id == complaint.c.id))
-        .where(founding)
-    )
+    state = sa.case((complaint.closed_at.is_not(None), "CLOSED"), else_="REGISTERED")
+    rows = sa.select(
+        complaint.id,
+        complaint.number,
+        state,
+        *(complaint[name] for name in _SHARED_NAMES),
+        sa.literal(1),
+        complaint.received_at,
+        complaint.received_at,
+        complaint.lon,
+        complaint.lat,
+        complaint.known_from,
+    ).where(which)
     connection.execute(
         sa.insert(tables.case).from_select([column.name for column in tables.case.columns], rows)
     )
 
 
-def chunks(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
-    """Cut *items* into lists of at most *size*."""
-    iterator = iter(items)
-    while some := list(islice(iterator, size)):
-        yield some
+def _insert_mixed_cases(connection: Connection, case_ids: Sequence[str]) -> None:
+    """Add the cases that several complaints, or several states of one, have made."""
+    theirs: dict[str, list[_Version]] = {case_id: [] for case_id in case_ids}
+    for version in _versions(connection, case_ids):
+        # The complaint that opened a case counts for it wherever it belongs now.
+        for case_id in {version.row[_ID], version.row[_CASE_ID]} & theirs.keys():
+            theirs[case_id].append(version)
+    now: list[tuple[Any, ...]] = []
+    before: list[tuple[Any, ...]] = []
+    for case_id, versions in theirs.items():
+        rows = list(_case_rows(case_id, versions))
+        now += rows[-1:]
+        before += [(*row, after[-1]) for row, after in pairwise(rows)]
+    store.insert(connection, tables.case, now)
+    store.insert(connection, tables.case_before, before)
+
+
+class _Version(NamedTuple):
+    """A row of *complaint*, and the moment until which it was known; None for the present one."""
+
+    row: tuple[Any, ...]
+    until: int | None
+
+
+def _versions(connection: Connection, case_ids: Sequence[str]) -> Iterator[_Version]:
+    for table in _COMPLAINTS:
+        columns = [table.c[column.name] for column in tables.complaint.columns]
+        until = table.c.known_until if table is tables.complaint_before else sa.null()
+        where = table.c.case_id.in_(case_ids) | table.c.id.in_(case_ids)
+        for row in connection.execute(sa.select(*columns, until).where(where)):
+            yield _Version(tuple(row)[:-1], row[-1])
+
+
+def _case_rows(case_id: str, versions: Sequence[_Version]) -> Iterator[tuple[Any, ...]]:
+    """Every state that the case has been in, as rows of the table *case*, oldest first."""
+    last: tuple[Any, ...] | None = None
+    moments = {version.row[_KNOWN_FROM] for version in versions}
+    moments |= {version.until for version in versions if version.until is not None}
+    for moment in sorted(moments):
+        known = [
+            version.row
+            for version in versions
+            if version.row[_KNOWN_FROM] <= moment and (version.until is None or moment < version.until)
+        ]
+        founding = next((row for row in known if row[_ID] == case_id), None)
+        if founding is None:
+            continue
+        row = _case_row(founding, [row for row in known if row[_CASE_ID] == case_id])
+        if row != last:
+            last = row
+            yield (*row, moment)
+
+
+def _case_row(founding: tuple[Any, ...], mine: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
+    received = [row[RECEIVED_AT] for row in mine]
+    state = case_state(len(mine), sum(row[_CLOSED] is not None for row in mine))
+    # The same rule as fieldkit.cases.Case.place; a test holds the two together.
+    placed = [row for row in mine or [founding] if row[_LON] is not None]
+    surest = min(
+        placed,
+        key=lambda row: (places.METHODS.index(row[_METHOD]), row[RECEIVED_AT], row[_ID]),
+        default=None,
+    )
+    where = (None, None) if surest is None else (surest[_LON], surest[_LAT])
+    span = (min(received, default=None), max(received, default=None))
+    return (founding[_ID], founding[_NUMBER], state, *_SHARED(founding), len(mine), *span, *where)

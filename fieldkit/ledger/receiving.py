@@ -18,10 +18,11 @@ from fieldkit.events import (
     complaint_payload,
     content_of,
     identifier,
-    kept,
 )
 from fieldkit.ledger import store, tables
-from fieldkit.ledger.projection import CHUNK, RECEIVED_AT, chunks, complaint_row, project, project_new_cases
+from fieldkit.ledger.projection import CHUNK, RECEIVED_AT, complaint_row, project, project_new_cases
+from fieldkit.ledger.store import chunks
+from fieldkit.ledger.vault import Sealing
 
 if TYPE_CHECKING:
     from fieldkit.ledger.appending import FactRow, Writer
@@ -74,6 +75,7 @@ class Receiving:
         self._writer = writer
         self._connection = writer.connection
         self._broken = False
+        self._sealing = Sealing(writer)
         _seen.create(self._connection, checkfirst=False)
 
     def close(self) -> None:
@@ -152,22 +154,23 @@ class Receiving:
         early = self._early([one.id for one in added])
         facts: list[FactRow] = []
         rows: list[tuple[Any, ...]] = []
-        persons: list[tuple[str, ...]] = []
+        persons: list[tuple[str, Person]] = []
         for complaint_id, receipt, payload, _ in added:
             complaint, person = receipt.complaint, receipt.person
             if complaint is not receipt.read:
                 payload = canonical(complaint_payload(complaint))
-            row = complaint_row(CaseComplaint(complaint_id, complaint, complaint_id))
+            row = complaint_row(
+                CaseComplaint(complaint_id, complaint, complaint_id), self._writer.recorded_at
+            )
             if complaint_id not in early:
                 rows.append(row)
             facts.append((complaint_id, COMPLAINT_RECEIVED, payload, row[RECEIVED_AT]))
             if person:
-                texts = (person.name, person.phone, person.address, person.email, person.identity_number)
-                persons.append((complaint_id, *map(kept, texts)))
+                persons.append((complaint_id, person))
         written = self._writer.write(facts)
         store.insert(connection, tables.complaint, rows)
         store.insert(connection, tables.imported, [(one.id, one.content) for one in added])
-        store.insert(connection, tables.complainant, persons)
+        self._sealing.add(persons)
         project_new_cases(connection, rows)
         project(connection, [Event(*event) for event in written if event[2] in early])
 

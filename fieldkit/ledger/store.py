@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event as sa_event
@@ -14,8 +15,8 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from fieldkit.errors import LedgerError
 
-#: The newest version of the tables that this kit knows; an older store is migrated, a newer one refused.
-SCHEMA = "0001"
+_T = TypeVar("_T")
+
 #: The advisory lock of PostgreSQL that whoever writes to a ledger holds; any number that is always the same.
 WRITE_LOCK = 0x6669656C646B
 _SQLITE_FILE = "sqlite:///"
@@ -27,17 +28,17 @@ _WAL_SINCE = (3, 51, 3)
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
 
-def open_store(url: str) -> Engine:
-    """Open (and create or migrate) the database at *url*, SQLite or PostgreSQL.
+def open_store(url: str, prepare: Callable[[Engine], None]) -> Engine:
+    """Open the database at *url*, SQLite or PostgreSQL, and let *prepare* make or migrate its tables.
 
-    Raises :class:`LedgerError` in one sentence when it cannot be reached, is no ledger, or was made by a newer kit.
+    Raises :class:`LedgerError` in one sentence when it cannot be reached, or *prepare* refuses.
     """
     parsed = _parsed(url)
     where = parsed.render_as_string(hide_password=True)
     try:
         engine = _engine(parsed)
         try:
-            _migrate(engine)
+            prepare(engine)
         except BaseException:
             engine.dispose()  # its connection would stay open
             raise
@@ -176,6 +177,38 @@ def _cache(connection: Connection, kibibytes: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def overwriting(connection: Connection) -> Iterator[None]:
+    """Have SQLite overwrite with zeros what is deleted in the block, where it would else only mark it as free.
+
+    PostgreSQL has no such setting: there a VACUUM gives the room to others, who write over it.
+    """
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    connection.exec_driver_sql("PRAGMA secure_delete=ON")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql("PRAGMA secure_delete=OFF")
+
+
+def settle(engine: Engine) -> None:
+    """Have what was destroyed leave SQLite's write-ahead log too, and on PostgreSQL the tables' free room."""
+    connection = engine.raw_connection()
+    try:
+        driver: Any = connection.driver_connection
+        if engine.dialect.name == "sqlite":
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        else:
+            driver.autocommit = True
+            driver.execute("VACUUM person, person_key, complainant")
+    finally:
+        # Not given back to others: its settings are no longer theirs.
+        connection.invalidate()
+        connection.close()
+
+
+@contextlib.contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that reads one consistent state."""
     try:
@@ -204,36 +237,26 @@ def insert(connection: Connection, table: sa.Table, rows: Sequence[Sequence[Any]
         connection.exec_driver_sql(statement, [dict(zip(names, row, strict=True)) for row in rows])
 
 
-def _migrate(engine: Engine) -> None:
-    with engine.connect() as connection, connection.begin():
-        found = _schema_in(connection)
-    if found == SCHEMA:
-        return
-    if found is not None and found > SCHEMA:
-        raise LedgerError(
-            f"The ledger was made by a newer fieldkit (tables {found}, this one knows {SCHEMA}). Update the kit."
-        )
-    # Imported here: alembic costs 0.4 s, and a store is migrated once.
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    with writing(engine) as connection:
-        # Whoever waited for the lock may find the work done.
-        if _schema_in(connection) != SCHEMA:
-            config.attributes["connection"] = connection
-            command.upgrade(config, SCHEMA)
+def chunks(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    """Cut *items* into lists of at most *size*."""
+    iterator = iter(items)
+    while some := list(islice(iterator, size)):
+        yield some
 
 
-def _schema_in(connection: Connection) -> str | None:
-    inspector = sa.inspect(connection)
-    if inspector.has_table("alembic_version"):
-        return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
-    # Somebody's GeoPackage or photo catalogue is not to be written into. (A database of PostgreSQL may well hold
-    # tables of an extension.)
-    if connection.dialect.name == "sqlite" and (others := inspector.get_table_names()):
-        raise LedgerError(
-            f"The file is a database, but no ledger: it holds {others[0]!r}. Name another file for the ledger."
-        )
-    return None
+def pages(
+    connection: Connection, column: sa.Column[str], size: int, *where: sa.ColumnElement[bool]
+) -> Iterator[list[str]]:
+    """Yield the different values of *column*, in its order, in lists of at most *size*.
+
+    Keyset paging instead of one long cursor: SQLite must not insert on a connection whose select is half read, and a
+    client-side cursor of PostgreSQL would hold every row in memory.
+    """
+    last = ""
+    while True:
+        statement = sa.select(column).where(column > last, *where).distinct().order_by(column).limit(size)
+        some = list(connection.scalars(statement))
+        if not some:
+            return
+        yield some
+        last = some[-1]

@@ -197,7 +197,7 @@ def _meta(
         "office": ws.settings.title,
         "parameters": dict(parameters),
         "template": template,
-        "data_version": ws.data_version,
+        "data_version": ws.data_version(),
         "code_version": _code_version(),
         "input_hash": input_hash,
         "as_of": max(received).isoformat(),
