@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import hostile_texts
 import numpy as np
@@ -23,10 +22,11 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ledger_deeds import NOON, ZONE, complaint, deeds, do, emptied, frame, receive, rows_of
 
 from fieldkit import events, places
 from fieldkit.cases import case_state
-from fieldkit.complaints import Complaint, Person
+from fieldkit.complaints import Person
 from fieldkit.errors import LedgerError, PlaceError, UnknownCase
 from fieldkit.events import COMPLAINT_LINKED, COMPLAINT_UNLINKED, PLACE_CONFIRMED, RECORD_WRITTEN, Fact
 from fieldkit.keys import Keys
@@ -37,8 +37,6 @@ from fieldkit.places import Place
 from fieldkit.testing import sample_complaints
 from fieldkit.workspace import Workspace
 
-ZONE = ZoneInfo("Asia/Shanghai")
-NOON = datetime(2017, 7, 1, 12, 0, tzinfo=ZONE)
 HOSTILE = (
     *hostile_texts.HOSTILE,
     "'; DROP TABLE event; --",
@@ -79,26 +77,6 @@ def file_ledger(tmp_path: Path) -> Iterator[Ledger]:
     opened.close()
 
 
-def complaint(n: int = 1, **known: object) -> Complaint:
-    return Complaint(
-        **({"received_at": NOON + timedelta(hours=n), "source": "office", "number": f"N{n}"} | known)
-    )
-
-
-def receive(ledger: Ledger, *complaints: Complaint, person: Person | None = None) -> list[str]:
-    with ledger.receiving() as receiving:
-        outcomes = receiving.add([Receipt(one, one, person) for one in complaints])
-    return [outcome.state for outcome in outcomes]
-
-
-def emptied(ledger: Ledger) -> Ledger:
-    """*ledger* without anything in it: making a new one for each example would take most of the time."""
-    with store.writing(ledger._engine) as connection:
-        for table in tables.metadata.sorted_tables:
-            connection.execute(sa.delete(table))
-    return ledger
-
-
 @pytest.fixture(scope="module")
 def memory() -> Iterator[Ledger]:
     opened = Ledger("sqlite://", origin="device", clock=lambda: NOON)
@@ -114,15 +92,6 @@ def linked(ledger: Ledger, number: str, case: str, relation: str = "duplicate") 
     return Fact(
         id_of(ledger, number), COMPLAINT_LINKED, {"case": id_of(ledger, case), "relation": relation}, NOON
     )
-
-
-def rows_of(ledger: Ledger, table: sa.Table) -> list[tuple[object, ...]]:
-    with store.reading(ledger._engine) as connection:
-        return sorted(tuple(row) for row in connection.execute(sa.select(table)))
-
-
-def frame(ledger: Ledger, columns: list[str] | None = None, **filters: object) -> pd.DataFrame:
-    return ledger.complaints(Filters(**filters), columns=columns, zone=ZONE)
 
 
 # --- what is kept -----------------------------------------------------------------------------------------------
@@ -236,37 +205,6 @@ def test_a_link_that_came_before_its_case_counts(ledger: Ledger) -> None:
 
 
 # --- the state is a function of the facts -----------------------------------------------------------------------
-
-deeds = st.lists(
-    st.one_of(
-        st.tuples(st.just("receive"), st.integers(0, 7), st.booleans()),
-        st.tuples(st.just("link"), st.integers(0, 7), st.integers(0, 7)),
-        st.tuples(st.just("unlink"), st.integers(0, 7), st.just(0)),
-        st.tuples(st.just("place"), st.integers(0, 7), st.integers(-90, 90)),
-        st.tuples(st.just("record"), st.integers(0, 7), st.just(0)),
-    ),
-    max_size=25,
-)
-
-
-def do(ledger: Ledger, deed: tuple[str, int, int]) -> None:
-    what, n, other = deed
-    if what == "receive":
-        closed = NOON + timedelta(days=30) if other else None
-        receive(ledger, complaint(n, closed_at=closed, place=Place(-0.0, n / 3) if n % 2 else None))
-        return
-    subject = events.identifier(f"office\n#N{n}")
-    case = events.identifier(f"office\n#N{other}")
-    ledger.append(
-        [
-            {
-                "link": Fact(subject, COMPLAINT_LINKED, {"case": case, "relation": "duplicate"}, NOON),
-                "unlink": Fact(subject, COMPLAINT_UNLINKED, {}, NOON),
-                "place": Fact(subject, PLACE_CONFIRMED, {"place": {"lon": -0.0, "lat": other / 7}}, NOON),
-                "record": Fact(subject, RECORD_WRITTEN, {"files": {"html": "x"}}, NOON),
-            }[what]
-        ]
-    )
 
 
 @settings(max_examples=40, deadline=None)
@@ -448,13 +386,13 @@ def test_every_changed_column_of_a_head_is_found(file_ledger: Ledger, column: st
             "Event 0 of device does not follow the one before it.",
         ),
         (
-            "INSERT INTO event SELECT origin, 5, subject, kind, actor, occurred_at, recorded_at, tick, payload, digest, "
-            "digest FROM event WHERE sequence = 4",
+            "INSERT INTO event SELECT origin, 5, subject, kind, actor, occurred_at, recorded_at, tick, "
+            "payload, digest, digest FROM event WHERE sequence = 4",
             "Event 5 of device was changed after it was written.",
         ),
         (
-            "INSERT INTO event SELECT 'other', sequence, subject, kind, actor, occurred_at, recorded_at, tick, payload, "
-            "previous, digest FROM event WHERE sequence = 1",
+            "INSERT INTO event SELECT 'other', sequence, subject, kind, actor, occurred_at, recorded_at, tick, "
+            "payload, previous, digest FROM event WHERE sequence = 1",
             "The chain of other has events but no head.",
         ),
         (

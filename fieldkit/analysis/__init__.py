@@ -139,5 +139,7 @@ def describe(result: pd.DataFrame, frame: pd.DataFrame, **attributes: Any) -> No
         "sentence_zh": "",
         "warnings": [],
     }
+    if "as_of" in frame.attrs:
+        filled["as_of"] = frame.attrs["as_of"]
     filled.update(attributes)
     result.attrs = filled

@@ -214,6 +214,8 @@ class Ledger:
         with store.reading(self._engine) as connection:
             frame = complaints_frame(connection, filters, columns, zone, moment)
             frame.attrs = {"data_version": data_version(connection, moment), "time_zone": zone.key}
+        if as_of is not None:
+            frame.attrs["as_of"] = as_of.isoformat()
         return frame
 
     def cases(self, filters: Filters, *, zone: ZoneInfo, as_of: datetime | None = None) -> pd.DataFrame:

@@ -121,6 +121,8 @@ def details(attrs: Mapping[str, Any]) -> list[dict[str, str]]:
         lines.append(_labelled("文献", "Source", both(attrs["source"])))
     if attrs.get("data_version"):
         lines.append(_labelled("数据版本", "Data version", both(attrs["data_version"])))
+    if attrs.get("as_of"):
+        lines.append(_labelled("数据截至", "As recorded until", both(attrs["as_of"])))
     return lines
 
 
