@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fieldkit.cases import Case
 from fieldkit.errors import AnalysisError, SettingsError
-from fieldkit.files import write_text
+from fieldkit.files import make_folder, write_text
 from fieldkit.ledger import Ledger
 from fieldkit.places import Areas
 from fieldkit.plugins import list_plugins, load_plugin
@@ -190,11 +190,11 @@ def init_workspace(folder: str | Path = ".", **values: str) -> Workspace:
     """
     path = Path(folder).expanduser().resolve()
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         write_settings(path, **values)
         workspace = Workspace(read_settings(path))
         for part in ("layers", "maps", "records", "out"):
-            (path / part).mkdir(exist_ok=True)
+            make_folder(path / part)
         if not workspace.gazetteer_path.exists():
             write_text(workspace.gazetteer_path, _GAZETTEER_HEADER)
     except OSError as error:
