@@ -13,6 +13,8 @@ from sqlalchemy import event as sa_event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from fieldkit.errors import LedgerError
+from fieldkit.files import make_folder
+from fieldkit.ledger.location import check_location
 
 #: The newest version of the tables that this kit knows; an older store is migrated, a newer one refused.
 SCHEMA = "0001"
@@ -30,7 +32,8 @@ _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"
 def open_store(url: str) -> Engine:
     """Open (and create or migrate) the database at *url*, SQLite or PostgreSQL.
 
-    Raises :class:`LedgerError` in one sentence when it cannot be reached, is no ledger, or was made by a newer kit.
+    Raises :class:`LedgerError` in one sentence when it cannot be reached, is no ledger, was made by a newer kit, or
+    would lie in a synchronised folder or on a network share.
     """
     parsed = _parsed(url)
     where = parsed.render_as_string(hide_password=True)
@@ -78,14 +81,27 @@ def _parsed(url: str) -> URL:
     return parsed
 
 
+def check_address(url: str) -> None:
+    """Raise :class:`LedgerError` when no ledger can be kept at *url*, before anything is made there."""
+    if file := _file_of(_parsed(url)):
+        check_location(file)
+
+
+def _file_of(parsed: URL) -> Path | None:
+    database = parsed.database or ":memory:"
+    if parsed.get_backend_name() != "sqlite" or database == ":memory:" or database.startswith("file:"):
+        return None
+    return Path(database)
+
+
 def _engine(parsed: URL) -> Engine:
     # Parameters stay out of error messages: who complained is among them.
     if parsed.get_backend_name() == "postgresql":
         timeout = {} if "connect_timeout" in parsed.query else {"connect_timeout": 10}
         return sa.create_engine(parsed, hide_parameters=True, connect_args=timeout)
-    database = parsed.database or ":memory:"
-    if database != ":memory:" and not database.startswith("file:"):
-        Path(database).parent.mkdir(parents=True, exist_ok=True)
+    if file := _file_of(parsed):
+        check_location(file)
+        make_folder(file.parent)
     engine = _sqlite_engine(parsed)
     sa_event.listen(engine, "connect", _on_connect)
     sa_event.listen(engine, "begin", _on_begin)
