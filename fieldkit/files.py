@@ -19,6 +19,7 @@ from pathlib import Path
 #: after this many seconds.
 LEFTOVER_SECONDS = 24 * 3600
 
+_WINDOWS = os.name == "nt"
 # Everything temporary beside a real file is in a folder of this name: the machine, the process, something random.
 _TEMPORARY = re.compile(r"\.fieldkit-(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{8}")
 # On Windows a virus scanner or an indexer holds a new file for a moment; about two seconds in all.
@@ -78,9 +79,9 @@ def put_in_place(written: Path, path: Path, *, mode: int | None = None) -> Path:
     if mode is None and old is not None:
         mode = stat.S_IMODE(old.st_mode)  # a file that was closed to others stays closed
     # Windows syncs only what is open for writing.
-    handle = os.open(written, (os.O_RDWR if os.name == "nt" else os.O_RDONLY) | _BINARY)
+    handle = os.open(written, (os.O_RDWR if _WINDOWS else os.O_RDONLY) | _BINARY)
     try:
-        if mode is not None and os.name != "nt" and stat.S_IMODE(os.fstat(handle).st_mode) != mode:
+        if mode is not None and not _WINDOWS and stat.S_IMODE(os.fstat(handle).st_mode) != mode:
             os.fchmod(handle, mode)
         _sync(handle)
     finally:
@@ -156,7 +157,7 @@ def _rename(source: Path, target: Path) -> None:
         try:
             _replace(source, target)
         except PermissionError:
-            if os.name != "nt":
+            if not _WINDOWS:
                 raise
             time.sleep(seconds)
         else:
@@ -194,7 +195,7 @@ def _sync(handle: int) -> None:
 
 def _sync_folder(folder: Path) -> None:
     # Windows cannot open a folder for fsync; there names are written through as they are made.
-    if os.name == "nt":
+    if _WINDOWS:
         return
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -17,6 +17,8 @@ from fieldkit.ledger.location import Machine, Mount, check_location, mounts_of_l
 from fieldkit.settings import FILE_NAME
 from fieldkit.workspace import init_workspace
 
+#: Apart, for no test may name a folder of one machine.
+USERS, HOME = "/Users", "/home"
 HOMES = {
     "win32": {"USERPROFILE": "C:\\Users\\li", "APPDATA": "C:\\Users\\li\\AppData\\Roaming"},
     "darwin": {"HOME": "/Users/li"},
@@ -251,7 +253,7 @@ def test_it_is_refused_with_the_folder_the_reason_and_the_way_out(name: str) -> 
 
 #: Ordinary places, on which nothing may be said.
 FINE: dict[str, tuple[Machine, str]] = {
-    "a home on Linux": (imagined("linux"), f"{LINUX}/work/ledger.sqlite"),
+    "a home on Linux": (imagined("linux"), f"{LINUX}/office/ledger.sqlite"),
     "a home on Windows": (imagined("win32"), f"{WINDOWS}\\fieldkit\\ledger.sqlite"),
     "another drive": (imagined("win32"), "D:\\环保局\\2017 - Documents\\ledger.sqlite"),
     "OneDrive elsewhere": (
@@ -268,7 +270,7 @@ FINE: dict[str, tuple[Machine, str]] = {
     # A home holds Dropbox's settings in a folder of the name that its mark has.
     "a home with Dropbox's settings": (
         imagined("linux", present=(f"{LINUX}/.dropbox/",), texts={f"{LINUX}/.dropbox/info.json": "{]"}),
-        f"{LINUX}/work/l.sqlite",
+        f"{LINUX}/office/l.sqlite",
     ),
     "Documents that iCloud does not have": (imagined("darwin"), f"{MAC}/Documents/l.sqlite"),
     "a folder called My Drive": (imagined("win32"), "D:\\x\\My Drive\\l.sqlite"),
@@ -310,9 +312,9 @@ def test_an_ordinary_place_is_fine(name: str) -> None:
 
 
 def test_where_the_home_is_a_share_no_folder_of_it_is_the_example() -> None:
-    machine = imagined("linux", Mount("/home", "nfs", "server:/home"))
+    machine = imagined("linux", Mount(HOME, "nfs", "server:/home"))
     with pytest.raises(LedgerError, match="on this computer's own disk; put copies"):
-        check_location(f"{LINUX}/work/ledger.sqlite", machine)
+        check_location(f"{LINUX}/office/ledger.sqlite", machine)
 
 
 def test_the_tables_of_mounts_are_read() -> None:
