@@ -21,8 +21,8 @@ from fieldkit.workspace import init_workspace
 USERS, HOME = "/Users", "/home"
 HOMES = {
     "win32": {"USERPROFILE": "C:\\Users\\li", "APPDATA": "C:\\Users\\li\\AppData\\Roaming"},
-    "darwin": {"HOME": "/Users/li"},
-    "linux": {"HOME": "/home/li"},
+    "darwin": {"HOME": f"{USERS}/li"},
+    "linux": {"HOME": f"{HOME}/li"},
 }
 WINDOWS, MAC, LINUX = (home.get("USERPROFILE", home.get("HOME", "")) for home in HOMES.values())
 
@@ -80,8 +80,8 @@ REFUSED: dict[str, tuple[Machine, str, str, str]] = {
     ),
     "OneDrive seen from Linux beside Windows": (
         imagined("linux", Mount("/mnt/c", "9p", "C:\\")),
-        "/mnt/c/Users/li/OneDrive/x/ledger.sqlite",
-        "/mnt/c/Users/li/OneDrive",
+        "/mnt/c/people/li/OneDrive/x/ledger.sqlite",
+        "/mnt/c/people/li/OneDrive",
         "OneDrive",
     ),
     "OneDrive behind the prefix of long paths": (
