@@ -161,7 +161,9 @@ def _put_in_place(written: Path, folder: Path, imported: Path) -> Path:
     for number in range(1, _MOST_REFUSED + 1):
         name = written.name if number == 1 else f"{written.stem}-{number}{written.suffix}"
         target = folder / name
-        free = not target.exists() or target.samefile(imported) or filecmp.cmp(written, target, shallow=False)
+        free = not target.is_symlink() and (
+            not target.exists() or target.samefile(imported) or filecmp.cmp(written, target, shallow=False)
+        )
         # On Windows a file that is open in a spreadsheet cannot be replaced.
         with contextlib.suppress(PermissionError):
             if free:

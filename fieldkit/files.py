@@ -194,7 +194,8 @@ def _sync(handle: int) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    # Windows cannot open a folder for fsync; there names are written through as they are made.
+    # Windows cannot open a folder for fsync; there a name that is written through (see _replace) takes along what was
+    # made before it, for the file system's journal is in order.
     if _WINDOWS:
         return
     handle = os.open(folder, os.O_RDONLY)

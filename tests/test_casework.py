@@ -253,6 +253,14 @@ def test_refused_rows_are_for_their_owner_alone(sample: Workspace, table: Path) 
     assert stat.S_IMODE(refused.stat().st_mode) == 0o600
 
 
+def test_refused_rows_go_beside_a_link_that_stands_in_their_place(sample: Workspace, table: Path) -> None:
+    elsewhere = sample.settings.folder / "elsewhere.csv"
+    (sample.settings.out / "refused-july.csv").symlink_to(elsewhere)
+    refused = import_complaints(sample, table, crs="wgs84").refused_path
+    assert refused == sample.settings.out / "refused-july-2.csv"
+    assert not elsewhere.exists()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_refused_rows_of_a_killed_import_are_closed_and_swept(sample: Workspace, table: Path) -> None:
     program = (

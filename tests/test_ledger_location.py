@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -309,6 +310,47 @@ FINE: dict[str, tuple[Machine, str]] = {
 def test_an_ordinary_place_is_fine(name: str) -> None:
     machine, path = FINE[name]
     check_location(path, machine)
+
+
+#: A folder of every service by which it is known wherever it lies, and one that only looks like it.
+NAMES = {
+    "OneDrive": ("OneDrive - 利州区", "OneDrives"),
+    "SharePoint": ("Office - SharePoint", "SharePoint notes"),
+    "Dropbox": ("Dropbox (Personal)", "Dropbox-export"),
+    "iCloud": ("iCloudDrive", "iCloud notes"),
+    "Google Drive": ("GoogleDrive-li@office.example", "Google Driver"),
+    "Nextcloud": ("Nextcloud2", "Nextcloud-theme"),
+    "ownCloud": ("ownCloud", "own cloud"),
+    "Nutstore (坚果云)": ("Nutstore Files", "坚果"),
+    "Baidu Netdisk (百度网盘)": ("百度网盘同步空间", "BaiduNetdiskDownload"),
+    "WPS Cloud (WPS云盘)": ("WPS云文档", "WPS Office"),
+    "Weiyun (腾讯微云)": ("微云同步助手", "微云山"),
+    "Seafile": ("Seafile", "seafile-client"),
+    "MEGA": ("MEGAsync", "MEGA"),
+    "Yandex Disk": ("Yandex.Disk", "Yandex"),
+    "Box": ("Box Sync", "Box"),
+    "pCloud": ("pCloudDrive", "Cloud"),
+}
+
+
+@pytest.mark.parametrize(("service", "pattern"), location._NAMES)
+def test_every_service_is_known_by_its_folder_and_only_by_it(service: str, pattern: str) -> None:
+    named, similar = NAMES[service]
+    with pytest.raises(LedgerError, match=f"synchronised by {re.escape(service)}, "):
+        check_location(f"/data/{named}/office/ledger.sqlite", imagined("linux"))
+    check_location(f"/data/{similar}/office/ledger.sqlite", imagined("linux"))
+    # A file's own name is none of a folder.
+    check_location(f"/data/{named}", imagined("linux"))
+
+
+@pytest.mark.parametrize(("service", "mark"), location._MARKS)
+def test_every_mark_is_seen_in_every_folder_above_and_only_as_what_it_is(service: str, mark: str) -> None:
+    other = mark.rstrip("/") if mark.endswith("/") else f"{mark}/"
+    with pytest.raises(LedgerError, match=f"kept in /data/x, which is synchronised by {service}, "):
+        check_location("/data/x/office/ledger.sqlite", imagined("linux", present=(f"/data/x/{mark}",)))
+    check_location("/data/y/office/ledger.sqlite", imagined("linux", present=(f"/data/x/{mark}",)))
+    if (service, other) not in location._MARKS:
+        check_location("/data/x/office/ledger.sqlite", imagined("linux", present=(f"/data/x/{other}",)))
 
 
 def test_where_the_home_is_a_share_no_folder_of_it_is_the_example() -> None:
