@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from fieldkit import events
+from fieldkit import events, files
 from fieldkit.complaints import Complaint, Entry, Flag
 from fieldkit.errors import FieldkitError, IntakeError, UnknownReferenceSystem
 from fieldkit.events import Fact
@@ -123,6 +123,8 @@ def import_complaints(
     reading: Reading = plugin.open(path, options)
     if reading.crs == "ask":
         raise UnknownReferenceSystem.of(path.name)
+    if not dry_run:
+        files.sweep(ws.settings.out)  # an import that was killed left whole rows there
     result = ImportResult(
         path, reader, dry_run, reading.encoding, reading.crs, reading.mapping, reading.unused
     )
@@ -148,9 +150,10 @@ def _write_refused(
 ) -> Path | None:
     if not spool.count:
         return None
-    ws.settings.out.mkdir(parents=True, exist_ok=True)
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=".refused-", dir=ws.settings.out))
-    return reading.write_refused(iter(spool), Path(folder) / f"refused-{_stem(path)}")
+    files.make_folder(ws.settings.out)
+    # Closed to everybody else: the rows may name who complained.
+    folder = stack.enter_context(files.private_folder(ws.settings.out))
+    return reading.write_refused(iter(spool), folder / f"refused-{_stem(path)}")
 
 
 def _put_in_place(written: Path, folder: Path, imported: Path) -> Path:
@@ -158,11 +161,13 @@ def _put_in_place(written: Path, folder: Path, imported: Path) -> Path:
     for number in range(1, _MOST_REFUSED + 1):
         name = written.name if number == 1 else f"{written.stem}-{number}{written.suffix}"
         target = folder / name
-        free = not target.exists() or target.samefile(imported) or filecmp.cmp(written, target, shallow=False)
+        free = not target.is_symlink() and (
+            not target.exists() or target.samefile(imported) or filecmp.cmp(written, target, shallow=False)
+        )
         # On Windows a file that is open in a spreadsheet cannot be replaced.
         with contextlib.suppress(PermissionError):
             if free:
-                return written.replace(target)
+                return files.put_in_place(written, target, mode=0o600)
     raise IntakeError(
         f"The complaints were taken in, but their refused rows could not be put into {folder}, where more than "
         f"{_MOST_REFUSED} files of the same name wait. Mend or delete them, then import the file again."

@@ -6,10 +6,8 @@ event, notebook or log. All of it is libsodium's (PyNaCl): Ed25519 signatures, X
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
-import os
 import re
 from pathlib import Path
 
@@ -20,7 +18,7 @@ import nacl.signing
 import nacl.utils
 
 from fieldkit.errors import KeyFileError
-from fieldkit.files import replacing
+from fieldkit.files import create, make_folder
 
 FOLDER = "keys"
 _DEVICE, _VAULT = "device.key", "vault.key"
@@ -158,19 +156,9 @@ def _make(path: Path, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
     """Write a new key, never over one that another process made in the same moment; returns the one that counts."""
     try:
         if not path.parent.is_dir():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             path.parent.chmod(0o700)
-        mine = path.with_name(f".{path.name}-{os.getpid()}-{nacl.utils.random(4).hex()}")
-        with (
-            replacing(mine) as temporary,
-            os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file,
-        ):
-            file.write("".join(f"{part.hex()}\n" for part in parts))
-        try:
-            with contextlib.suppress(FileExistsError):
-                path.hardlink_to(mine)
-        finally:
-            mine.unlink()
+        create(path, "".join(f"{part.hex()}\n" for part in parts).encode(), mode=0o600)
     except OSError as error:
         raise KeyFileError(
             f"The key {path} cannot be made: {error.strerror}. Make {path.parent} a folder that may be written."

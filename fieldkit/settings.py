@@ -139,6 +139,14 @@ def write_settings(folder: Path, **values: str) -> Settings:
     return settings
 
 
+def planned_ledger(
+    folder: Path, values: Mapping[str, str], environment: Mapping[str, str] = os.environ
+) -> str:
+    """The address of the ledger that the workspace *folder* would have, were it made with *values*."""
+    given = environment.get("FIELDKIT_LEDGER", values.get("ledger", f"{_SQLITE}ledger.sqlite"))
+    return _in_folder(folder, given)
+
+
 def asset(relative: str) -> Path:
     """Find a notebook, dashboard or map that comes with the kit, e.g. ``notebooks/investigation.ipynb``.
 

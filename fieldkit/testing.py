@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from fieldkit.casework import Link, link_complaints
 from fieldkit.complaints import Complaint, Person
+from fieldkit.files import write_text
 from fieldkit.ledger import Receipt
 from fieldkit.places import Place
 from fieldkit.plugins import GROUPS, Reader
@@ -78,7 +79,7 @@ def sample_complaints() -> Iterator[tuple[Complaint, Person]]:
 def sample_workspace(folder: str | Path) -> Workspace:
     """Make a workspace in *folder* with the sample complaints, three of them linked to the first as repeats."""
     ws = init_workspace(folder, title="Sample town", time_zone="Asia/Shanghai", crs="wgs84")
-    (ws.settings.layers / "areas.geojson").write_text(_AREAS, encoding="utf-8")
+    write_text(ws.settings.layers / "areas.geojson", _AREAS)
     with ws.ledger.receiving() as receiving:
         receiving.add([Receipt(complaint, complaint, person) for complaint, person in sample_complaints()])
     # S-001 was received on 1 July 2017; those below came after it.

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from fieldkit.cases import Case
 from fieldkit.errors import AnalysisError, SettingsError
-from fieldkit.files import write_text
+from fieldkit.files import make_folder, write_text
 from fieldkit.keys import Keys
 from fieldkit.ledger import Ledger
+from fieldkit.ledger.store import check_address
 from fieldkit.places import Areas
 from fieldkit.plugins import list_plugins, load_plugin
-from fieldkit.settings import Settings, find_workspace, read_settings, write_settings
+from fieldkit.settings import Settings, find_workspace, planned_ledger, read_settings, write_settings
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -202,15 +203,18 @@ def init_workspace(folder: str | Path = ".", **values: str) -> Workspace:
     """Make *folder* a workspace: settings, an empty ledger, and folders for layers, maps, records and results.
 
     *values* are settings (see :class:`~fieldkit.settings.Settings`). Raises
-    :class:`~fieldkit.errors.SettingsError` when it already is a workspace.
+    :class:`~fieldkit.errors.SettingsError` when it already is a workspace, and
+    :class:`~fieldkit.errors.LedgerError` when a ledger cannot be kept there; then nothing was made.
     """
-    path = Path(folder).expanduser().resolve()
+    named = Path(folder).expanduser().absolute()
+    path = named.resolve()
+    check_address(planned_ledger(named, values))
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         write_settings(path, **values)
         workspace = Workspace(read_settings(path))
         for part in ("layers", "maps", "records", "out"):
-            (path / part).mkdir(exist_ok=True)
+            make_folder(path / part)
         if not workspace.gazetteer_path.exists():
             write_text(workspace.gazetteer_path, _GAZETTEER_HEADER)
     except OSError as error:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import csv
+import os
+import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +31,7 @@ from fieldkit.errors import (
     UnknownCase,
     UnknownReferenceSystem,
 )
+from fieldkit.intake.tables import TableReading
 from fieldkit.ledger import Receipt
 from fieldkit.places import Place
 from fieldkit.testing import sample_complaints
@@ -225,6 +230,60 @@ def test_refused_rows_that_cannot_be_written_stop_the_import(
         import_complaints(sample, table, crs="wgs84")
     assert fingerprint(sample) == before
     assert list(sample.settings.out.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other rights")
+def test_refused_rows_are_for_their_owner_alone(sample: Workspace, table: Path) -> None:
+    out, seen = sample.settings.out, []
+    real = TableReading.write_refused
+
+    def watched(self: TableReading, entries: Any, path: Path) -> Path:
+        seen.append(stat.S_IMODE(path.parent.stat().st_mode))
+        return real(self, entries, path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TableReading, "write_refused", watched)
+        refused = import_complaints(sample, table, crs="wgs84").refused_path
+    assert seen == [0o700]
+    assert refused == out / "refused-july.csv"
+    assert stat.S_IMODE(refused.stat().st_mode) == 0o600
+    refused.chmod(0o644)  # as a spreadsheet may leave it
+    again = import_complaints(sample, refused, crs="wgs84").refused_path
+    assert again == refused
+    assert stat.S_IMODE(refused.stat().st_mode) == 0o600
+
+
+def test_refused_rows_go_beside_a_link_that_stands_in_their_place(sample: Workspace, table: Path) -> None:
+    elsewhere = sample.settings.folder / "elsewhere.csv"
+    (sample.settings.out / "refused-july.csv").symlink_to(elsewhere)
+    refused = import_complaints(sample, table, crs="wgs84").refused_path
+    assert refused == sample.settings.out / "refused-july-2.csv"
+    assert not elsewhere.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_refused_rows_of_a_killed_import_are_closed_and_swept(sample: Workspace, table: Path) -> None:
+    program = (
+        "import os, signal, sys\n"
+        "from fieldkit import casework, files, workspace\n"
+        "files.put_in_place = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "ws = workspace.open_workspace(sys.argv[1])\n"
+        "casework.import_complaints(ws, sys.argv[2], crs='wgs84')\n"
+    )
+    out = sample.settings.out
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(sample.settings.folder), str(table)],
+        check=False,
+        capture_output=True,
+    )
+    assert done.returncode == -9, done.stderr
+    (left,) = out.iterdir()
+    assert [stat.S_IMODE(left.stat().st_mode), left.name[:10]] == [0o700, ".fieldkit-"]
+    assert any("never" in path.read_text("utf-8-sig") for path in left.rglob("*") if path.is_file())
+    import_complaints(sample, table, crs="wgs84", dry_run=True)
+    assert list(out.iterdir()) == [left], "a dry run changes nothing"
+    assert import_complaints(sample, table, crs="wgs84").refused == 1
+    assert [path.name for path in out.iterdir()] == ["refused-july.csv"]
 
 
 def test_complaints_made_elsewhere(sample: Workspace) -> None:

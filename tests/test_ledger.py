@@ -632,6 +632,13 @@ def test_a_write_begins_immediate(file_ledger: Ledger) -> None:
     assert begins == ["BEGIN IMMEDIATE", "BEGIN"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
+def test_the_file_is_closed_to_others(file_ledger: Ledger) -> None:
+    receive(file_ledger, complaint(1))
+    for path in Path(str(sa.make_url(file_ledger.url).database)).parent.glob("ledger.sqlite*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
 def test_the_migrations_make_the_tables(ledger: Ledger) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.runtime.migration import MigrationContext
@@ -715,7 +722,7 @@ def test_a_ledger_locked_by_somebody_else_says_so(file_ledger: Ledger) -> None:
         ("postgresql+nodriver://u:secret@h/d", "cannot be opened"),
         ("postgresql://u:secret@127.0.0.1:1/d", "cannot be opened: "),
         ("sqlite:////dev/null/ledger.sqlite", "cannot be opened: "),
-        ("sqlite:////proc/ledger.sqlite", "cannot be opened: unable to open database file"),
+        ("sqlite:////proc/ledger.sqlite", "cannot be opened: No such file or directory"),
     ],
 )
 def test_an_address_that_leads_nowhere_is_one_sentence(url: str, message: str) -> None:

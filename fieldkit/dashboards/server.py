@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from fieldkit.dashboards.gate import IN_USE
 from fieldkit.errors import ServeError
+from fieldkit.files import make_folder
 from fieldkit.settings import asset
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def _start(ws: Workspace, folder: Path, port: int | None, token: str) -> subproc
         "PYTHONWARNINGS": "ignore",
     }
     log_path = _log_path(ws)
-    log_path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(log_path.parent)
     with log_path.open("a", encoding="utf-8") as log:
         # A session of its own: Ctrl-C reaches the caller, who closes the pipe, on which the server ends in order.
         process = subprocess.Popen(

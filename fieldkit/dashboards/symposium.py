@@ -19,6 +19,7 @@ from fieldkit.dashboards.point_map import MOST_POINTS, bounds_of
 from fieldkit.dashboards.selection import Choice, CodedComplaints
 from fieldkit.dashboards.spots import cells_to_draw, spots_of, with_spots
 from fieldkit.errors import FieldkitError
+from fieldkit.files import make_folder
 
 if TYPE_CHECKING:
     from fieldkit.workspace import Workspace
@@ -415,7 +416,7 @@ class Symposium:
 
     def _log(self, name: str) -> None:
         try:
-            self.ws.settings.out.mkdir(parents=True, exist_ok=True)
+            make_folder(self.ws.settings.out)
             with (self.ws.settings.out / "dashboard.log").open("a", encoding="utf-8") as log:
                 log.write(
                     f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S%z} {name}\n{traceback.format_exc()}\n"

@@ -14,6 +14,8 @@ from sqlalchemy import event as sa_event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from fieldkit.errors import LedgerError
+from fieldkit.files import create, make_folder
+from fieldkit.ledger.location import check_location
 
 _T = TypeVar("_T")
 
@@ -31,7 +33,8 @@ _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"
 def open_store(url: str, prepare: Callable[[Engine], None]) -> Engine:
     """Open the database at *url*, SQLite or PostgreSQL, and let *prepare* make or migrate its tables.
 
-    Raises :class:`LedgerError` in one sentence when it cannot be reached, or *prepare* refuses.
+    Raises :class:`LedgerError` in one sentence when it cannot be reached, would lie in a synchronised folder or on a
+    network share, or *prepare* refuses.
     """
     parsed = _parsed(url)
     where = parsed.render_as_string(hide_password=True)
@@ -79,14 +82,30 @@ def _parsed(url: str) -> URL:
     return parsed
 
 
+def check_address(url: str) -> None:
+    """Raise :class:`LedgerError` when no ledger can be kept at *url*, before anything is made there."""
+    if file := _file_of(_parsed(url)):
+        check_location(file)
+
+
+def _file_of(parsed: URL) -> Path | None:
+    database = parsed.database or ":memory:"
+    if parsed.get_backend_name() != "sqlite" or database == ":memory:" or database.startswith("file:"):
+        return None
+    return Path(database)
+
+
 def _engine(parsed: URL) -> Engine:
     # Parameters stay out of error messages: who complained is among them.
     if parsed.get_backend_name() == "postgresql":
         timeout = {} if "connect_timeout" in parsed.query else {"connect_timeout": 10}
         return sa.create_engine(parsed, hide_parameters=True, connect_args=timeout)
-    database = parsed.database or ":memory:"
-    if database != ":memory:" and not database.startswith("file:"):
-        Path(database).parent.mkdir(parents=True, exist_ok=True)
+    if file := _file_of(parsed):
+        check_location(file)
+        make_folder(file.parent)
+        if not file.exists():
+            # Closed to others from the first byte; SQLite gives its journals the mode of the file.
+            create(file, b"", mode=0o600)
     engine = _sqlite_engine(parsed)
     sa_event.listen(engine, "connect", _on_connect)
     sa_event.listen(engine, "begin", _on_begin)
@@ -104,6 +123,8 @@ def reason_of(error: Exception) -> str:
     PostgreSQL's details are left out: they may repeat a row, and a row may name who complained.
     """
     words = _diagnosis(error, "message_primary") or getattr(error, "orig", None) or error
+    if isinstance(words, OSError):
+        words = words.strerror or words
     return " ".join(str(words).split()).rstrip(".")
 
 

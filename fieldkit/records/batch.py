@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from fieldkit.casework import note_record
 from fieldkit.errors import PluginError, RecordError
+from fieldkit.files import sweep
 from fieldkit.plugins import OWN_DISTRIBUTION, list_plugins, load_plugin
 from fieldkit.records import running
 from fieldkit.records.investigation import Investigation, investigation
@@ -123,7 +124,7 @@ def run_records(
     chosen_cases = _chosen_cases(ws, cases)
     for case_id in chosen_cases:
         job = _job(ws, case_id, chosen, notebook, dict(parameters or {}))
-        running.clear_leftovers(job.folder)
+        sweep(job.folder)  # what a killed run left
         if not force and _is_current(job, known.get(case_id)):
             paths = _paths(job, known[case_id])
             outcomes[case_id] = RecordOutcome(case_id, job.number, "unchanged", paths=paths)

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import importlib.util
 import json
-import shutil
 import signal
 import sys
 import tempfile
@@ -255,13 +254,6 @@ def _put(folder: Path, contents: Mapping[str, bytes]) -> None:
 def _set_aside(job: Job, notebook: Any, failure: NotebookFailed) -> None:
     notebook.metadata["fieldkit"] |= {"failed": {"cell": failure.cell, "reason": failure.reason}}
     write_text(job.folder / FAILED_NAME, _written(notebook))
-
-
-def clear_leftovers(folder: Path) -> None:
-    """Remove what a killed run left in the folder of a case: temporary folders of :func:`fieldkit.files.replacing`."""
-    for left in folder.glob(".*-*"):
-        if left.is_dir() and not left.is_symlink():
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def digest_of_file(path: Path) -> str:

@@ -1,0 +1,1 @@
+"""Models of what disks do to what was being written: power cuts, and calls that fail."""
