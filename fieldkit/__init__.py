@@ -10,7 +10,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fieldkit.casework import confirm_place, import_complaints, link_complaints
+    from fieldkit.casework import (
+        confirm_place,
+        forget_complainant,
+        import_complaints,
+        link_complaints,
+        open_complainant,
+    )
     from fieldkit.dashboards.server import serve
     from fieldkit.dashboards.symposium import symposium
     from fieldkit.demo.story import make_demo
@@ -28,12 +34,14 @@ _HOMES = {
     "FieldkitError": ("fieldkit.errors", "FieldkitError"),
     "Workspace": ("fieldkit.workspace", "Workspace"),
     "confirm_place": ("fieldkit.casework", "confirm_place"),
+    "forget_complainant": ("fieldkit.casework", "forget_complainant"),
     "import_complaints": ("fieldkit.casework", "import_complaints"),
     "init": ("fieldkit.workspace", "init_workspace"),
     "investigation": ("fieldkit.records", "investigation"),
     "link_complaints": ("fieldkit.casework", "link_complaints"),
     "list_plugins": ("fieldkit.plugins", "list_plugins"),
     "make_demo": ("fieldkit.demo.story", "make_demo"),
+    "open_complainant": ("fieldkit.casework", "open_complainant"),
     "open": ("fieldkit.workspace", "open_workspace"),
     "run_records": ("fieldkit.records", "run_records"),
     "serve": ("fieldkit.dashboards.server", "serve"),
@@ -45,6 +53,7 @@ __all__ = [
     "Workspace",
     "__version__",
     "confirm_place",
+    "forget_complainant",
     "import_complaints",
     "init",
     "investigation",
@@ -52,6 +61,7 @@ __all__ = [
     "list_plugins",
     "make_demo",
     "open",
+    "open_complainant",
     "run_records",
     "serve",
     "symposium",

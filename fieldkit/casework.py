@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from fieldkit import events, files
-from fieldkit.complaints import Complaint, Entry, Flag
+from fieldkit.complaints import Complaint, Entry, Flag, Person
 from fieldkit.errors import FieldkitError, IntakeError, UnknownReferenceSystem
 from fieldkit.events import Fact
 from fieldkit.ledger import Receipt, Receiving
@@ -411,3 +411,23 @@ def note_record(ws: Workspace, case_id: str, manifest: Mapping[str, Any]) -> Non
     Raises :class:`~fieldkit.errors.UnknownCase` when there is no such case.
     """
     ws.ledger.append([Fact(ws.ledger.find_case(case_id), events.RECORD_WRITTEN, manifest, datetime.now(UTC))])
+
+
+def open_complainant(ws: Workspace, complaint: str, *, reason: str) -> Person | None:
+    """Show who sent *complaint* (id or number); None where nobody is known, or the person was forgotten.
+
+    That somebody looked, and why, is in the ledger before it is shown. Raises
+    :class:`~fieldkit.errors.UnknownCase`, :class:`~fieldkit.errors.NotAllowed` without a role or a reason, and
+    :class:`~fieldkit.errors.KeyFileError` on a device that does not hold the vault's key.
+    """
+    return ws.ledger.complainant(ws.ledger.find_case(complaint), reason=reason)
+
+
+def forget_complainant(ws: Workspace, complaint: str, *, reason: str) -> int:
+    """Forget for good whoever sent *complaint* (id or number), and who sent all else that this person sent.
+
+    Returns how many complaints those are; they stay, as do the figures. Raises
+    :class:`~fieldkit.errors.UnknownCase`, and :class:`~fieldkit.errors.NotAllowed` for anybody but a keeper, without
+    a reason, or where nobody is known.
+    """
+    return ws.ledger.forget(ws.ledger.find_case(complaint), reason=reason)

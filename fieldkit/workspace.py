@@ -13,7 +13,8 @@ from fieldkit.cases import Case
 from fieldkit.errors import AnalysisError, SettingsError
 from fieldkit.files import make_folder, write_text
 from fieldkit.keys import Keys
-from fieldkit.ledger import Ledger
+from fieldkit.ledger import Head, Ledger, Problem
+from fieldkit.ledger.heads import heads_text, read_heads
 from fieldkit.ledger.store import check_address
 from fieldkit.places import Areas
 from fieldkit.plugins import list_plugins, load_plugin
@@ -118,6 +119,28 @@ class Workspace:
     def records(self, *, as_of: date | datetime | None = None) -> dict[str, dict[str, Any]]:
         """The last manifest of every case that has a record, by the case's id."""
         return self.ledger.records(as_of=self._moment(as_of))
+
+    def verify(self, *, heads: Iterable[Head] = ()) -> list[Problem]:
+        """Check that nothing was changed since it was written; returns what is wrong, an empty list when nothing is.
+
+        *heads* are those that were kept elsewhere (a record, a backup, another office). What was found good is
+        remembered in ``keys/heads.jsonl``: a tail that is missing the next time, an older copy put in the ledger's
+        place, or a device that signs with another key than before is then found without them.
+        """
+        remembered = read_heads(self._seen) if self._seen.is_file() else []
+        trusted = {head.origin: head.key for head in remembered if head.key}
+        problems = self.ledger.verify(heads=[*remembered, *heads], trusted=trusted)
+        if not problems:
+            self.remember()
+        return problems
+
+    def remember(self) -> None:
+        """Remember where the chain of each device ends, for :meth:`verify`."""
+        write_text(self._seen, heads_text(self.ledger.heads()), mode=0o600)
+
+    @property
+    def _seen(self) -> Path:
+        return self.settings.keys / "heads.jsonl"
 
     def areas(self) -> Areas | None:
         """The office's areas (``layers/areas.geojson``), or None when it has none."""

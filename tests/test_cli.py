@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from datetime import date
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+import fieldkit as fk
 from fieldkit import testing
 from fieldkit.cli import COMMANDS, cli
 from fieldkit.cli.printing import clean
@@ -255,3 +257,91 @@ def test_an_import_says_what_no_column_was_found_for_and_how_to_go_on(
     assert f"import '{sample.settings.out / 'refused-two words.csv'}'" in result.output
     assert "Write it as 2017-07-03 22:15." in result.output
     assert "\u001b" not in result.output
+
+
+# --- who complained, heads, and the past ------------------------------------------------------------------------
+
+
+def test_who_complained_is_shown_to_who_may_and_the_look_is_written_down(sample: Workspace) -> None:
+    folder = ("-w", str(sample.settings.folder))
+    assert run("complainant", "S-001", *folder).exit_code == 2, "without a reason"
+    result = run("complainant", "S-001", "--reason", "return visit", *folder)
+    assert result.exit_code == 0
+    assert "Resident 1" in result.output
+    assert "13900000000" in result.output
+    assert "looked at who sent S-001: return visit" in run("case", "S-001", *folder).output
+    told = json.loads(run("complainant", "S-002", "--reason", "x", "--json", *folder).output)
+    assert told["phone"] == "13900000001"
+
+
+def test_who_has_no_role_is_refused_in_a_sentence(sample: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIELDKIT_ACTOR", "somebody")
+    result = run("complainant", "S-001", "--reason", "curious", "-w", str(sample.settings.folder))
+    assert result.exit_code == 2
+    assert result.output.startswith("fieldkit: 'somebody' has none of the roles that this needs")
+    assert "Resident" not in result.output
+
+
+def test_a_person_is_forgotten_after_a_question(sample: Workspace) -> None:
+    arguments = (
+        "complainant",
+        "S-001",
+        "--reason",
+        "asked for it",
+        "--forget",
+        "-w",
+        str(sample.settings.folder),
+    )
+    asked = CliRunner().invoke(cli, list(arguments), input="n\n")
+    assert "Forget?" in asked.output
+    assert "Forgotten" not in asked.output
+    assert "Forgotten: who sent 1 complaint. The complaints stay." in run(*arguments, "--yes").output
+    shown = run("complainant", "S-001", "--reason", "x", "-w", str(sample.settings.folder))
+    assert "or the person was forgotten" in shown.output
+
+
+def test_roles_are_shown_given_and_taken_back(sample: Workspace) -> None:
+    folder = ("-w", str(sample.settings.folder))
+    assert "keeper" in run("roles", *folder).output
+    assert "李娜" in run("roles", "--grant", "李娜", "opener", *folder).output
+    assert "李娜" not in run("roles", "--revoke", "李娜", "opener", *folder).output
+    assert run("roles", "--grant", "李娜", "king", *folder).exit_code == 2
+    assert [one["role"] for one in json.loads(run("roles", "--json", *folder).output)] == ["keeper"]
+
+
+def test_an_empty_workspace_has_no_roles_and_no_heads(tmp_path: Path) -> None:
+    run("init", str(tmp_path / "office"))
+    assert "Nobody has a role yet" in run("roles", "-w", str(tmp_path / "office")).output
+    assert "Nothing was written yet" in run("heads", "-w", str(tmp_path / "office")).output
+
+
+def test_a_tail_that_was_cut_off_is_found_by_heads_kept_elsewhere(sample: Workspace, tmp_path: Path) -> None:
+    folder = ("-w", str(sample.settings.folder))
+    shutil.copy(sample.settings.folder / "ledger.sqlite", tmp_path / "older")
+    fk.confirm_place(sample, "S-002", 105.8, 32.43)
+    heads = tmp_path / "heads.jsonl"
+    assert "yes" in run("heads", "--out", str(heads), *folder).output
+    sample.ledger.close()
+    assert run("verify", "--heads", str(heads), *folder).exit_code == 0
+    shutil.copy(tmp_path / "older", sample.settings.folder / "ledger.sqlite")
+    result = run("verify", "--heads", str(heads), *folder)
+    assert result.exit_code == 2
+    assert "are missing: a head kept elsewhere names them." in result.output
+    # It was remembered, too.
+    assert run("verify", *folder).exit_code == 2
+    heads.write_text("nonsense", encoding="utf-8")
+    assert "cannot be read" in run("verify", "--heads", str(heads), *folder).output
+    (plain,) = json.loads(run("heads", "--json", *folder).output)
+    assert plain["origin"] == sample.settings.origin
+
+
+def test_the_past_can_be_asked_for(sample: Workspace) -> None:
+    folder = ("-w", str(sample.settings.folder))
+    assert "57 of 57" in run("cases", "--limit", "0", "--as-of", "2100-01-01", *folder).output
+    assert "No such cases" in run("cases", "--as-of", "2017-12-31", *folder).output
+    assert run("case", "S-001", "--as-of", "2100-01-01T12:00", *folder).exit_code == 0
+    assert "There is no case 'S-001'" in run("case", "S-001", "--as-of", "2017-12-31", *folder).output
+    assert run("analyse", "rhythm", "--as-of", "2100-01-01", *folder).exit_code == 0
+    refused = run("cases", "--as-of", "yesterday", *folder)
+    assert refused.exit_code == 2
+    assert "'yesterday' is not a day or a moment" in refused.output

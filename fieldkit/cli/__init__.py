@@ -26,7 +26,10 @@ COMMANDS = {
     "analyse": "Run an analysis and write its result as a map or a table.",
     "records": "Write the investigation records of cases.",
     "serve": "Open the dashboards, with a token, on this machine only.",
-    "verify": "Check that no event was changed since it was written.",
+    "complainant": "Show who sent a complaint, if you may, or forget it.",
+    "roles": "Show or change who may see who complained.",
+    "verify": "Check that nothing was changed since it was written.",
+    "heads": "Show where the chain of each device ends, signed.",
     "rebuild": "Make the ledger's tables anew from its events.",
     "plugins": "List the plugins, and from which package each comes.",
 }

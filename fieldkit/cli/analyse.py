@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fieldkit.cli.options import filter_options, json_option, workspace_option
+from fieldkit.cli.options import as_of_option, filter_options, json_option, workspace_option
 from fieldkit.cli.printing import echo_json, echo_table
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     metavar="KEY=VALUE",
     help="An option of the analysis, e.g. resolution=8.",
 )
+@as_of_option
 @workspace_option
 @json_option
 def command(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fieldkit.cases import relation_label
-from fieldkit.cli.options import json_option, workspace_option
+from fieldkit.cli.options import as_of_option, json_option, workspace_option
 from fieldkit.cli.printing import clean, echo_json, echo_table
 from fieldkit.complaints import time_text
 from fieldkit.vocabulary import label
@@ -19,15 +20,16 @@ if TYPE_CHECKING:
 
 @click.command("case")
 @click.argument("name", metavar="ID")
+@as_of_option
 @workspace_option
 @json_option
-def command(name: str, workspace: str | None, as_json: bool) -> None:
+def command(name: str, workspace: str | None, as_json: bool, as_of: date | None) -> None:
     """Show the case with this id or number: what was reported, where, and what has happened since."""
     import fieldkit as fk
 
     ws = fk.open(workspace)
-    case = ws.case(name)
-    record = ws.records().get(case.id)
+    case = ws.case(name, as_of=as_of)
+    record = ws.records(as_of=as_of).get(case.id)
     if as_json:
         echo_json(_plain(case, record))
         return

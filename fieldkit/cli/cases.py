@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from fieldkit.cli.options import filter_options, json_option, workspace_option
+from fieldkit.cli.options import as_of_option, filter_options, json_option, workspace_option
 from fieldkit.cli.printing import echo_json, echo_table
 from fieldkit.vocabulary import label
 
@@ -21,6 +21,7 @@ from fieldkit.vocabulary import label
 @click.option(
     "--limit", type=click.IntRange(0), default=30, show_default=True, help="How many to show; 0 shows all."
 )
+@as_of_option
 @workspace_option
 @json_option
 def command(

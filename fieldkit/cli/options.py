@@ -28,6 +28,35 @@ class _Day(click.ParamType[date]):
 DAY = _Day()
 
 
+class _Moment(click.ParamType[date]):
+    """A day as YYYY-MM-DD, meant to its end, or a moment as YYYY-MM-DDTHH:MM."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        if isinstance(value, date):
+            return value
+        try:
+            return date.fromisoformat(value) if len(value) == 10 else datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(
+                f"{value!r} is not a day or a moment. Write it as YYYY-MM-DD or YYYY-MM-DDTHH:MM, "
+                "for example 2017-06-30T18:00.",
+                param,
+                ctx,
+            )
+
+
+def as_of_option(command: _F) -> _F:
+    """Add ``--as-of``."""
+    return click.option(
+        "--as-of",
+        type=_Moment(),
+        metavar="WHEN",
+        help="As the ledger stood at the end of this day (YYYY-MM-DD), or at this moment (YYYY-MM-DDTHH:MM).",
+    )(command)
+
+
 def workspace_option(command: _F) -> _F:
     """Add ``--workspace``."""
     return click.option(
