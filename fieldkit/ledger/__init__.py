@@ -290,10 +290,9 @@ class Ledger:
         with store.reading(self._engine) as connection:
             return data_version(connection, _moment(as_of))
 
-    def roles(self) -> dict[str, frozenset[str]]:
+    def roles(self, *, as_of: datetime | None = None) -> dict[str, frozenset[str]]:
         """Who has which roles of the office."""
-        with store.reading(self._engine) as connection:
-            return vault.holders(connection)
+        return roles.holders(self.events(subject=OFFICE, as_of=as_of))
 
     def grant(self, actor: str, role: str) -> None:
         """Give *actor* a role (:data:`fieldkit.roles.ROLES`); raises :class:`~fieldkit.errors.NotAllowed`."""

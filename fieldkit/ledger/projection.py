@@ -71,7 +71,7 @@ def _optional(moment: datetime | None) -> int | None:
 
 def project(connection: Connection, appended: Sequence[Event]) -> None:
     """Bring the projections up to date with events just appended."""
-    complaint_ids = {event.subject for event in appended if KINDS[event.kind] == "complaint"}
+    complaint_ids = {event.subject for event in appended if KINDS.get(event.kind) == "complaint"}
     if not complaint_ids:
         return
     case_ids = set(complaint_ids)
