@@ -10,7 +10,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fieldkit.casework import confirm_place, import_complaints, link_complaints
+    from fieldkit.casework import (
+        add_evidence,
+        confirm_place,
+        import_complaints,
+        link_complaints,
+        redact_evidence,
+        stamp_evidence,
+        verify_evidence,
+    )
     from fieldkit.dashboards.server import serve
     from fieldkit.dashboards.symposium import symposium
     from fieldkit.demo.story import make_demo
@@ -27,6 +35,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "FieldkitError": ("fieldkit.errors", "FieldkitError"),
     "Workspace": ("fieldkit.workspace", "Workspace"),
+    "add_evidence": ("fieldkit.casework", "add_evidence"),
     "confirm_place": ("fieldkit.casework", "confirm_place"),
     "import_complaints": ("fieldkit.casework", "import_complaints"),
     "init": ("fieldkit.workspace", "init_workspace"),
@@ -35,15 +44,19 @@ _HOMES = {
     "list_plugins": ("fieldkit.plugins", "list_plugins"),
     "make_demo": ("fieldkit.demo.story", "make_demo"),
     "open": ("fieldkit.workspace", "open_workspace"),
+    "redact_evidence": ("fieldkit.casework", "redact_evidence"),
     "run_records": ("fieldkit.records", "run_records"),
     "serve": ("fieldkit.dashboards.server", "serve"),
+    "stamp_evidence": ("fieldkit.casework", "stamp_evidence"),
     "symposium": ("fieldkit.dashboards.symposium", "symposium"),
+    "verify_evidence": ("fieldkit.casework", "verify_evidence"),
 }
 
 __all__ = [
     "FieldkitError",
     "Workspace",
     "__version__",
+    "add_evidence",
     "confirm_place",
     "import_complaints",
     "init",
@@ -52,9 +65,12 @@ __all__ = [
     "list_plugins",
     "make_demo",
     "open",
+    "redact_evidence",
     "run_records",
     "serve",
+    "stamp_evidence",
     "symposium",
+    "verify_evidence",
 ]
 
 

@@ -29,6 +29,10 @@ COMPLAINT_UNLINKED = "complaint_unlinked"
 PLACE_CONFIRMED = "place_confirmed"
 #: A record of a case was written; the payload is its manifest.
 RECORD_WRITTEN = "record_written"
+#: A file was taken in as evidence of a case; the payload is the piece (:class:`fieldkit.evidence.Evidence`).
+EVIDENCE_ADDED = "evidence_added"
+#: A stamped or redacted picture was made from a piece of evidence, which the payload names as its original.
+EVIDENCE_DERIVED = "evidence_derived"
 
 #: Every kind with the sort of thing it is about.
 KINDS = {
@@ -37,6 +41,8 @@ KINDS = {
     COMPLAINT_UNLINKED: "complaint",
     PLACE_CONFIRMED: "complaint",
     RECORD_WRITTEN: "case",
+    EVIDENCE_ADDED: "case",
+    EVIDENCE_DERIVED: "case",
 }
 
 _SURROGATE = re.compile("[\ud800-\udfff]")

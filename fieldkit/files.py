@@ -34,10 +34,11 @@ def replacing(path: Path) -> Iterator[Path]:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Bring to disk what was renamed into *folder*."""
     # Windows cannot open a folder for fsync; there the rename itself is journalled by the file system.
     if os.name == "nt":
         return

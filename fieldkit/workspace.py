@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fieldkit.cases import Case
 from fieldkit.errors import AnalysisError, SettingsError
+from fieldkit.evidence import EvidenceFolder, Exhibit
 from fieldkit.files import write_text
 from fieldkit.ledger import Ledger
 from fieldkit.places import Areas
@@ -102,6 +103,19 @@ class Workspace:
     def records(self) -> dict[str, dict[str, Any]]:
         """The last manifest of every case that has a record, by the case's id."""
         return self.ledger.records()
+
+    @cached_property
+    def evidence(self) -> EvidenceFolder:
+        """The folder of evidence."""
+        return EvidenceFolder(self.settings.evidence)
+
+    def exhibits(self, case: str | Case) -> tuple[Exhibit, ...]:
+        """The evidence of a case (its id, its number or itself), each piece with its state on disk now.
+
+        A file of more than 64 MB is not read whole for that (:func:`fieldkit.casework.verify_evidence` does).
+        """
+        found = self.case(case) if isinstance(case, str) else case
+        return self.evidence.exhibits(found.evidence)
 
     def areas(self) -> Areas | None:
         """The office's areas (``layers/areas.geojson``), or None when it has none."""

@@ -23,10 +23,11 @@ COMMANDS = {
     "import": "Take complaints in from a file.",
     "cases": "List the cases.",
     "case": "Show one case with its timeline.",
+    "evidence": "Keep photographs, recordings and documents of a case.",
     "analyse": "Run an analysis and write its result as a map or a table.",
     "records": "Write the investigation records of cases.",
     "serve": "Open the dashboards, with a token, on this machine only.",
-    "verify": "Check that no event was changed since it was written.",
+    "verify": "Check that no event and no evidence was changed since it was written.",
     "rebuild": "Make the ledger's tables anew from its events.",
     "plugins": "List the plugins, and from which package each comes.",
 }

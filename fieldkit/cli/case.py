@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fieldkit.cases import relation_label
+from fieldkit.cli.evidence import exhibit_row, show_exhibits
 from fieldkit.cli.options import json_option, workspace_option
 from fieldkit.cli.printing import clean, echo_json, echo_table
 from fieldkit.complaints import time_text
@@ -28,10 +29,14 @@ def command(name: str, workspace: str | None, as_json: bool) -> None:
     ws = fk.open(workspace)
     case = ws.case(name)
     record = ws.records().get(case.id)
+    exhibits = ws.exhibits(case)
     if as_json:
-        echo_json(_plain(case, record))
+        echo_json(_plain(case, record) | {"evidence": [exhibit_row(one) for one in exhibits]})
         return
     _show(case, ws.settings.zone)
+    if exhibits:
+        click.echo()
+        show_exhibits(exhibits)
     if record:
         click.echo(
             "\nRecord: "

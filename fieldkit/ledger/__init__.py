@@ -16,6 +16,8 @@ from fieldkit.cases import Case
 from fieldkit.errors import UnknownCase
 from fieldkit.events import (
     COMPLAINT_RECEIVED,
+    EVIDENCE_ADDED,
+    EVIDENCE_DERIVED,
     RECORD_WRITTEN,
     Event,
     Fact,
@@ -195,6 +197,21 @@ class Ledger:
             if event.subject not in last or last[event.subject][0] < event.order:
                 last[event.subject] = (event.order, event.data)
         return {subject: data for subject, (_, data) in last.items()}
+
+    def evidence(self, case_id: str | None = None) -> dict[str, list[dict[str, Any]]]:
+        """Every piece of evidence by the id of the case it was added to, each once, in order; or of one case."""
+        found: dict[str, list[Event]] = {}
+        for kind in (EVIDENCE_ADDED, EVIDENCE_DERIVED):
+            for event in self.events(subject=case_id, kind=kind):
+                found.setdefault(event.subject, []).append(event)
+        result = {}
+        for subject, added in found.items():
+            # Two devices may have added the same file to the same case; the first counts.
+            first: dict[str, dict[str, Any]] = {}
+            for event in sorted(added, key=lambda event: event.order):
+                first.setdefault(event.data["sha256"], event.data)
+            result[subject] = list(first.values())
+        return result
 
     def count(self) -> dict[str, int]:
         """How many events, complaints and cases there are, and how many complaints have a place."""
