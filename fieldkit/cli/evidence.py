@@ -116,6 +116,8 @@ def list_command(case: str, workspace: str | None, as_json: bool) -> None:
         echo_json([exhibit_row(one) for one in exhibits])
     elif exhibits:
         show_exhibits(exhibits)
+        for piece in (one.piece for one in exhibits if one.piece.flags):
+            click.echo(f"{piece.short}  {_flags(piece)}")
     else:
         click.echo("The case has no evidence.")
 
@@ -186,9 +188,9 @@ def show_exhibits(exhibits: Sequence[Exhibit]) -> None:
     )
     for one in exhibits:
         if not one.is_intact:
-            zh, en = state_words(one.state, "zh"), state_words(one.state)
+            zh, en = state_words(one.state, "zh"), state_words(one.state).upper()
             click.secho(
-                f"证据{zh} · Evidence {en.upper()}: {one.piece.short} {clean(one.piece.name)}",
+                f"证据{zh} · Evidence {en}: {one.piece.short} {clean(one.piece.name)}",
                 fg="red",
                 bold=True,
             )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, workspace: str | None, as_json: bool) -> None:
-    """Read every event and all evidence again: none may be changed, removed, inserted or swapped since it was written."""
+    """Read every event and all evidence again: none may have been changed, removed, inserted or swapped."""
     import fieldkit as fk
 
     ws = fk.open(workspace)
