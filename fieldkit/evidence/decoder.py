@@ -100,7 +100,7 @@ def _tags(image: Any, allowed: bool) -> dict[str, Any]:
     block = image.info.get("exif", b"")
     if len(block) > _LONGEST_EXIF:
         return {"damaged": True}
-    if not allowed and not block:  # a PNG would be decoded in search of one
+    if not allowed and not block and image.format == "PNG":  # it would be decoded in search of one
         return {}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
