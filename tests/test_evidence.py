@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import json
 import os
 import shutil
 import stat
@@ -15,9 +16,12 @@ from zoneinfo import ZoneInfo
 
 import evidence_files as made
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from fieldkit.errors import EvidenceError
+from fieldkit.events import canonical
 from fieldkit.evidence import (
     FLAGS,
     STATES,
@@ -414,6 +418,32 @@ def test_notes_cut_off_anywhere_are_never_more_than_flagged(
     piece = store.take(put(tmp_path / "a.jpg", bytes(broken)))
     assert set(piece.flags) <= set(FLAGS)
     assert evidence_of(piece.payload()) == piece
+
+
+_scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40)
+_values = st.recursive(_scalars, lambda inner: st.lists(inner, max_size=4), max_leaves=8)
+_times = st.sampled_from(
+    ["2017:07:01 22:10:05", "9999:12:31 23:59:59", "0001:01:01 00:00:00", "+14:00", "-15:00", "N", "E", "V"]
+)
+_tags = st.dictionaries(
+    st.sampled_from(
+        [str(tag) for tag in (*range(32), 271, 272, 306, *range(36867, 36883), 37520, 37521, 42033)]
+    ),
+    _values | _times | st.just([[9, 1], [59, 1], [5999, 100]]),
+)
+
+
+@given(main=_tags, exif=_tags, gps=_tags)
+def test_whatever_the_notes_say_they_are_understood_or_flagged(
+    main: dict[str, Any], exif: dict[str, Any], gps: dict[str, Any]
+) -> None:
+    shot = read_shot({"main": main, "exif": exif, "gps": gps}, ZONE)
+    assert set(shot.flags) <= set(FLAGS)
+    said = {name: getattr(shot, name) for name in type(shot).__slots__ if name != "flags"}
+    piece = Evidence("0" * 64, 1, "image/jpeg", "a", **said, flags=tuple(shot.flags))
+    assert evidence_of(json.loads(canonical(piece.payload()))) == piece
+    assert time_words(piece) or piece.taken_at is None
+    assert place_words(piece, "zh") or piece.place is None
 
 
 # The files ------------------------------------------------------------------------------------------------------

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import evidence_files as made
@@ -147,6 +150,43 @@ def test_a_kill_before_the_event_leaves_a_harmless_file(
     assert (found.pieces, found.problems, len(found.strays)) == (0, (), 1)
     assert len(add_evidence(sample, "S-001", photo).added) == 1
     assert verify_evidence(sample).strays == ()
+
+
+_ADDING = """
+import sys
+from pathlib import Path
+import fieldkit as fk
+ws = fk.open(sys.argv[1])
+for path in sorted(Path(sys.argv[2]).iterdir()):
+    (piece,) = fk.add_evidence(ws, "S-001", path).added
+    print(piece.sha256, flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kill -9 is Unix's")
+@pytest.mark.parametrize("acknowledged", [1, 3, 8, 15])
+def test_nothing_acknowledged_is_lost_to_a_kill(sample: Workspace, tmp_path: Path, acknowledged: int) -> None:
+    found = tmp_path / "found"
+    found.mkdir()
+    for number in range(200):
+        (found / f"{number:03d}.bin").write_bytes(bytes([number]) * 300_000)
+    sample.ledger.close()
+    command = [sys.executable, "-c", _ADDING, str(sample.settings.folder), str(found)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told = [process.stdout.readline().strip() for _ in range(acknowledged)]
+        process.kill()
+        told += [line.strip() for line in process.stdout if len(line) == 65]
+    assert process.returncode == -9
+    checked = verify_evidence(sample)
+    assert checked.problems == ()
+    assert len(checked.strays) <= 1, "at most the one that was being added"
+    assert set(told) <= {piece.sha256 for piece in sample.case("S-001").evidence}
+    assert sample.ledger.verify() == []
+    rest = add_evidence(sample, "S-001", sorted(found.iterdir()))
+    assert len(rest.added) + len(rest.known) == 200
+    left = verify_evidence(sample).strays
+    assert all(path.parent.name.startswith(".taking-") for path in left), "cleared when it is a day old"
 
 
 def test_evidence_follows_its_case_into_another(sample: Workspace, photo: Path) -> None:

@@ -219,7 +219,7 @@ def _bare(image: Any) -> Any:
     from PIL import Image, ImageOps
 
     try:
-        image = ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)  # a copy of 200 million pixels would take 800 MB more
     except Exception:  # the notes are damaged: then nobody knows which way is up
         image.load()
     new = Image.new("RGB", image.size, "white")
@@ -227,7 +227,7 @@ def _bare(image: Any) -> Any:
         layer = image.convert("RGBA")
         new.paste(layer, mask=layer.getchannel("A"))
     else:
-        new.paste(image.convert("RGB"))
+        new.paste(image if image.mode == "RGB" else image.convert("RGB"))
     return new
 
 
@@ -300,6 +300,7 @@ def _left(path: str, kind: str) -> list[str]:
         left = [f"chunk {name!r}" for name in chunks - {b"IHDR", b"IDAT", b"IEND"}]
     if end != len(data):
         left.append(f"{len(data) - end} bytes behind the end")
+    Image.MAX_IMAGE_PIXELS = None  # our own picture, which a bar may have made larger than what is taken in
     with Image.open(path, formats=[kind]) as image:
         image.load()
         usual = {"jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi"}
