@@ -193,6 +193,8 @@ def test_evidence_follows_its_case_into_another(sample: Workspace, photo: Path) 
     (piece,) = add_evidence(sample, "S-022", photo).added
     link_complaints(sample, [Link("S-022", "S-001", "duplicate")])
     assert [one.sha256 for one in sample.case("S-001").evidence] == [piece.sha256]
+    spoil(sample, piece, "missing")
+    assert sample.spoilt_evidence([sample.case("S-001").id]) == {sample.case("S-001").id: {"missing": 1}}
 
 
 def test_two_devices_that_add_the_same_file_add_one_piece(sample: Workspace, piece: Evidence) -> None:
@@ -378,6 +380,12 @@ def test_spoilt_evidence_is_red_on_the_terminal_and_in_words(
         assert how.upper() in line
         assert piece.short in line
         assert {"missing": "缺失", "altered": "已改动"}[how] in line
+    (line,) = [
+        line for line in run("cases", *at, color=True).output.splitlines() if line.startswith("\x1b[31m")
+    ]
+    assert f"S-001  证据：1 件{ {'missing': '缺失', 'altered': '已改动'}[how] } · evidence: 1 {how}" in line
+    listed = json.loads(run("cases", "--json", "--limit", "0", *at).output)
+    assert [row["number"] for row in listed if row["spoilt_evidence"] == {how: 1}] == ["S-001"]
     verified = run("verify", *at, color=True)
     assert verified.exit_code == 2
     assert f"\x1b[31mCase {sample.case('S-001').id}" in verified.output

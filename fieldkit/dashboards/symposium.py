@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import traceback
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -306,7 +306,7 @@ class Symposium:
             shown,
             self._texts(shown),
             lambda case: self._record_path(case).is_file(),
-            self._alarms(shown["case"].dropna().unique()),
+            evidence_alarms(self.ws, shown["case"].dropna().unique()),
         )
         with self.board.hold_sync():
             self.board.marked = str(key) if kind == "hotspot" else ""
@@ -391,7 +391,7 @@ class Symposium:
         path = self._record_path(case)
         numbers = self.data.frame["number"][(self.data.frame["case"] == case).to_numpy()]
         number = str(numbers.iloc[0]) if len(numbers) and _filled(numbers.iloc[0]) else case
-        alarm = self._alarms([case]).get(case)
+        alarm = evidence_alarms(self.ws, [case]).get(case)
         if path.is_file():
             self.board.show_record(number, path.read_text(encoding="utf-8"), alarm)
             return
@@ -400,9 +400,6 @@ class Symposium:
             "This case has no record yet. This command writes it:",
         )
         self.board.say_in_place_of_record(number, sentence, f"fieldkit records --case {case}", alarm)
-
-    def _alarms(self, cases: Iterable[str]) -> dict[str, dict[str, str]]:
-        return evidence_alarms(self.ws, self.data.frame, cases)
 
     # What went wrong -------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from fieldkit.evidence.flags import FLAGS, flag_words
 from fieldkit.evidence.folder import EvidenceFolder, EvidenceProblem, Exhibit, Staging
 from fieldkit.evidence.piece import DERIVATIONS, STATES, Evidence, evidence_of
-from fieldkit.evidence.wording import place_words, state_words, time_words
+from fieldkit.evidence.wording import place_words, spoilt_words, state_words, time_words
 
 __all__ = [
     "DERIVATIONS",
@@ -22,6 +22,7 @@ __all__ = [
     "evidence_of",
     "flag_words",
     "place_words",
+    "spoilt_words",
     "state_words",
     "time_words",
 ]

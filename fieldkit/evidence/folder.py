@@ -255,7 +255,7 @@ class Staging:
         was ahead. Raises :class:`EvidenceError` for what is no file, is empty, too large, or cannot be read or stored.
         """
         path = Path(path)
-        name = clean_name(path.name)
+        name = clean_name(path.name or str(path))
         copy = self._temporary / str(len(self.pieces))
         with _refusing(f"{name} cannot be taken in"):
             sha256, size = _copied(path, copy, name)
@@ -353,8 +353,9 @@ def _refusing(what: str) -> Iterator[None]:
     """Turn the system's refusals into one sentence; *what* says what cannot be done."""
     try:
         yield
-    except OSError as error:
-        reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
+        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+        reason = "the disk is full" if full else getattr(error, "strerror", None) or str(error)
         raise EvidenceError(f"{what}: {reason}. Nothing was changed.") from error
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fieldkit.evidence.piece import Evidence
 
 _STATES = {
@@ -19,6 +21,17 @@ _SOURCES = {
 def state_words(state: str, language: str = "en") -> str:
     """The *state* of a piece in *language* (``en`` or ``zh``)."""
     return _said(_STATES.get(state, (state, state)), language)
+
+
+def spoilt_words(counted: Mapping[str, int], language: str = "en") -> str:
+    """How many pieces are missing and altered, e.g. ``evidence: 1 missing, 2 altered``."""
+    zh = language == "zh"
+    said = [
+        f"{counted[state]} {'件' if zh else ''}{state_words(state, language)}"
+        for state in ("missing", "altered")
+        if counted.get(state)
+    ]
+    return f"证据：{'，'.join(said)}" if zh else f"evidence: {', '.join(said)}"
 
 
 def time_words(piece: Evidence, language: str = "en") -> str:

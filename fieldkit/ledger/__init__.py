@@ -162,6 +162,17 @@ class Ledger:
             raise UnknownCase(f"There is no complaint {complaint_id!r}.")
         return str(found)
 
+    def cases_of(self, complaint_ids: Iterable[str]) -> dict[str, str]:
+        """The id of the case that each of these complaints belongs to now; one that is not there is left out."""
+        complaint, wanted = tables.complaint.c, sorted(set(complaint_ids))
+        found: dict[str, str] = {}
+        with store.reading(self._engine) as connection:
+            for start in range(0, len(wanted), _PAGE):
+                some = complaint.id.in_(wanted[start : start + _PAGE])
+                rows = connection.execute(sa.select(complaint.id, complaint.case_id).where(some))
+                found.update((str(one), str(case)) for one, case in rows)
+        return found
+
     def case(self, name: str) -> Case:
         """The case with this id or number, folded from its events; raises :class:`UnknownCase`."""
         case_id = self.find_case(name)
