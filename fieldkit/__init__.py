@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fieldkit.casework import (
+        add_evidence,
         confirm_place,
         forget_complainant,
         import_complaints,
         link_complaints,
         open_complainant,
+        redact_evidence,
+        stamp_evidence,
+        verify_evidence,
     )
     from fieldkit.dashboards.server import serve
     from fieldkit.dashboards.symposium import symposium
@@ -33,6 +37,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "FieldkitError": ("fieldkit.errors", "FieldkitError"),
     "Workspace": ("fieldkit.workspace", "Workspace"),
+    "add_evidence": ("fieldkit.casework", "add_evidence"),
     "confirm_place": ("fieldkit.casework", "confirm_place"),
     "forget_complainant": ("fieldkit.casework", "forget_complainant"),
     "import_complaints": ("fieldkit.casework", "import_complaints"),
@@ -43,15 +48,19 @@ _HOMES = {
     "make_demo": ("fieldkit.demo.story", "make_demo"),
     "open_complainant": ("fieldkit.casework", "open_complainant"),
     "open": ("fieldkit.workspace", "open_workspace"),
+    "redact_evidence": ("fieldkit.casework", "redact_evidence"),
     "run_records": ("fieldkit.records", "run_records"),
     "serve": ("fieldkit.dashboards.server", "serve"),
+    "stamp_evidence": ("fieldkit.casework", "stamp_evidence"),
     "symposium": ("fieldkit.dashboards.symposium", "symposium"),
+    "verify_evidence": ("fieldkit.casework", "verify_evidence"),
 }
 
 __all__ = [
     "FieldkitError",
     "Workspace",
     "__version__",
+    "add_evidence",
     "confirm_place",
     "forget_complainant",
     "import_complaints",
@@ -62,9 +71,12 @@ __all__ = [
     "make_demo",
     "open",
     "open_complainant",
+    "redact_evidence",
     "run_records",
     "serve",
+    "stamp_evidence",
     "symposium",
+    "verify_evidence",
 ]
 
 

@@ -11,6 +11,7 @@ from fieldkit import events
 from fieldkit.complaints import Complaint
 from fieldkit.errors import UnknownCase
 from fieldkit.events import Event
+from fieldkit.evidence import Evidence, evidence_of
 from fieldkit.places import METHODS, Place
 from fieldkit.vocabulary import label
 
@@ -175,6 +176,15 @@ class Case:
         return self.first.community
 
     @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """The pieces of evidence, each once, in the order they were added, those made from others among them."""
+        found: dict[str, Evidence] = {}
+        for event in self.history:
+            if event.kind in (events.EVIDENCE_ADDED, events.EVIDENCE_DERIVED):
+                found.setdefault(event.data["sha256"], evidence_of(event.data))
+        return tuple(found.values())
+
+    @property
     def timeline(self) -> tuple[Moment, ...]:
         """What happened, oldest first: complaints by receipt, everything else by when it occurred."""
         numbers = {c.id: c.number for c in (self.founding, *self.complaints)}
@@ -243,6 +253,21 @@ def _moment(event: Event, case_id: str, numbers: Mapping[str, str]) -> Moment | 
             formats = ", ".join(sorted(data.get("files", {})))
             of = ("", "") if event.subject == case_id else (f" {number} 的", f" of {number}")
             text = (f"生成{of[0]}调查记录（{formats}）", f"Record{of[1]} written ({formats})")
+        case events.EVIDENCE_ADDED | events.EVIDENCE_DERIVED:
+            text = _evidence_words(data)
         case _:
             return None
     return Moment(events.moment_of(event.occurred_at), event.kind, *text)
+
+
+_DERIVED_WORDS = {"stamped": ("盖印副本", "stamped copy"), "redacted": ("遮盖副本", "redacted copy")}
+
+
+def _evidence_words(data: Mapping[str, Any]) -> tuple[str, str]:
+    name, short = str(data.get("name", "")), str(data["sha256"])[:12]
+    if data.get("derivation"):
+        zh, en = _DERIVED_WORDS.get(data["derivation"], (data["derivation"], data["derivation"]))
+        original = str(data.get("original", ""))[:12]
+        return f"由证据 {original} 制作{zh}（{short}）", f"A {en} of evidence {original} was made ({short})"
+    by = (f"，发现人 {data['finder']}", f", found by {data['finder']}") if data.get("finder") else ("", "")
+    return f"证据入卷：{name}（{short}）{by[0]}", f"Evidence {name} added ({short}){by[1]}"

@@ -40,6 +40,10 @@ class UnknownReferenceSystem(IntakeError):
         )
 
 
+class EvidenceError(FieldkitError):
+    """A file cannot be taken in as evidence, or a piece of evidence is not there as it was taken in."""
+
+
 class LedgerError(FieldkitError):
     """The ledger cannot be opened, read or written."""
 

@@ -39,6 +39,10 @@ PERSON_FORGOTTEN = "person_forgotten"
 ROLE_GRANTED = "role_granted"
 #: A role was taken back.
 ROLE_REVOKED = "role_revoked"
+#: A file was taken in as evidence of a case; the payload is the piece (:class:`fieldkit.evidence.Evidence`).
+EVIDENCE_ADDED = "evidence_added"
+#: A stamped or redacted picture was made from a piece of evidence, which the payload names as its original.
+EVIDENCE_DERIVED = "evidence_derived"
 
 #: Every kind with the sort of thing it is about.
 KINDS = {
@@ -52,6 +56,8 @@ KINDS = {
     PERSON_FORGOTTEN: "complainant",
     ROLE_GRANTED: "office",
     ROLE_REVOKED: "office",
+    EVIDENCE_ADDED: "case",
+    EVIDENCE_DERIVED: "case",
 }
 #: Kinds that change nothing a figure, a map or a record is made from.
 NOT_DATA = frozenset(

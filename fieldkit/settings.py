@@ -72,6 +72,11 @@ class Settings:
         return self.folder / "keys"
 
     @property
+    def evidence(self) -> Path:
+        """The folder of evidence, by content; its files are read-only."""
+        return self.folder / "evidence"
+
+    @property
     def out(self) -> Path:
         """The folder for refused rows, maps and other results."""
         return self.folder / "out"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from collections import Counter
 from collections.abc import Iterable
 from datetime import date, datetime, time
 from functools import cached_property
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fieldkit.cases import Case
 from fieldkit.errors import AnalysisError, SettingsError
+from fieldkit.evidence import Evidence, EvidenceFolder, Exhibit, evidence_of
 from fieldkit.files import make_folder, write_text
 from fieldkit.keys import Keys
 from fieldkit.ledger import Head, Ledger, Problem
@@ -141,6 +143,37 @@ class Workspace:
     @property
     def _seen(self) -> Path:
         return self.settings.keys / "heads.jsonl"
+
+    @cached_property
+    def evidence(self) -> EvidenceFolder:
+        """The folder of evidence."""
+        return EvidenceFolder(self.settings.evidence)
+
+    def exhibits(self, case: str | Case, *, as_of: date | datetime | None = None) -> tuple[Exhibit, ...]:
+        """The evidence of a case (its id, its number or itself), each piece with its state on disk now.
+
+        A file of more than 64 MB is not read whole for that (:func:`fieldkit.casework.verify_evidence` does).
+        """
+        found = self.case(case, as_of=as_of) if isinstance(case, str) else case
+        return self.evidence.exhibits(found.evidence)
+
+    def spoilt_evidence(self, cases: Iterable[str]) -> dict[str, Counter[str]]:
+        """How many pieces of evidence are ``missing`` and ``altered`` now, by id for those of *cases* that have any.
+
+        Looked at as :meth:`exhibits` does.
+        """
+        held = self.ledger.evidence()
+        # Evidence may have been added to a case that was merged into another since.
+        now, wanted = self.ledger.cases_of(held), set(cases)
+        pieces: dict[str, dict[str, Evidence]] = {}
+        for subject, payloads in held.items():
+            if (case := now.get(subject, subject)) in wanted:
+                pieces.setdefault(case, {}).update((data["sha256"], evidence_of(data)) for data in payloads)
+        counted = {
+            case: Counter(one.state for one in self.evidence.exhibits(own.values()) if not one.is_intact)
+            for case, own in pieces.items()
+        }
+        return {case: states for case, states in counted.items() if states}
 
     def areas(self) -> Areas | None:
         """The office's areas (``layers/areas.geojson``), or None when it has none."""

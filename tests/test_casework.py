@@ -210,7 +210,7 @@ def test_an_interrupted_import_leaves_nothing(
     sample: Workspace, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     before = fingerprint(sample), sorted(sample.settings.folder.rglob("*"))
-    monkeypatch.setattr("fieldkit.casework.load_plugin", lambda *_: Interrupted(error))
+    monkeypatch.setattr("fieldkit.casework.importing.load_plugin", lambda *_: Interrupted(error))
     for _ in range(2):
         with pytest.raises(type(error)):
             import_complaints(sample, "x.csv")

@@ -13,14 +13,26 @@ PACKAGE = Path(__file__).parents[1] / "fieldkit"
 #: file and call -> why it may write past fieldkit.files.
 ALLOWED = {
     (
-        "casework.py",
+        "casework/importing.py",
         "tempfile.TemporaryFile",
     ): "refused rows wait in a file without a name, gone with the process",
     ("dashboards/server.py", "tempfile.mkdtemp"): "the server's keys and sockets, gone when it stops",
     ("dashboards/server.py", "log_path.open"): "a log is added to; nothing depends on its last line",
     ("dashboards/symposium.py", "(self.ws.settings.out / 'dashboard.log').open"): "a log, as the server's",
+    (
+        "evidence/decoder.py",
+        "_bare(image).save",
+    ): "runs in a child, into the temporary folder that it was given",
+    ("evidence/decoder.py", "picture.save"): "runs in a child, into the temporary folder that it was given",
+    ("evidence/folder.py", "os.open"): "opens what is taken in, for reading and never through a link",
+    (
+        "evidence/folder.py",
+        "copy.open",
+    ): "into a folder of files.private_folder, from which it is put in place",
+    ("evidence/folder.py", "tempfile.TemporaryDirectory"): "a thumbnail on its way, which can be made anew",
     ("intake/csv_file.py", "temporary.open"): "the path that files.replacing gave",
     ("records/pdf.py", "tempfile.TemporaryDirectory"): "pictures on their way into the PDF",
+    ("records/pdf.py", "(folder / placed['file']).write_bytes"): "into that temporary folder",
     ("records/pdf.py", "(folder / name).write_bytes"): "into that temporary folder",
     ("records/running.py", "tempfile.TemporaryDirectory"): "an empty folder for the notebook to run in",
     ("testing.py", "tempfile.TemporaryDirectory"): "a sample that is thrown away",

@@ -16,7 +16,7 @@ FLOORS = (
     ("errors", "files", "formulas"),
     ("settings", "keys"),
     ("places", "vocabulary", "workdays", "fonts"),
-    ("complaints",),
+    ("complaints", "evidence"),
     ("events",),
     ("cases", "roles"),
     ("plugins",),
@@ -52,6 +52,7 @@ HOMES = {
     "esda": "analysis",
     "libpysal": "analysis",
     "click": "cli",
+    "PIL": "evidence",
 }
 
 #: Names that say nothing about what is inside.
@@ -165,7 +166,7 @@ def test_a_breach_is_found(file: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("file", "source"),
     [
-        ("casework.py", "from fieldkit.ledger import Ledger\nfrom fieldkit import plugins"),
+        ("casework/importing.py", "from fieldkit.ledger import Ledger\nfrom fieldkit import plugins"),
         (
             "ledger/store.py",
             "from . import tables\nfrom fieldkit.ledger.tables import events\nimport sqlalchemy as sa",

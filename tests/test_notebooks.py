@@ -139,6 +139,6 @@ def test_papermills_own_command_runs_the_investigation(sample: Workspace, tmp_pa
     done = papermill(notebook, tmp_path / "out.ipynb", "-p", "case_id", "S-002", "-p", "workspace", folder)
     outputs = [output for cell in code_cells(done) for output in cell["outputs"]]
     shown = [output["data"][MIME]["kind"] for output in outputs if MIME in output.get("data", {})]
-    assert shown == ["facts", "paragraphs", "picture", "table", "picture", "gaps"]
+    assert shown == ["facts", "paragraphs", "picture", "table", "exhibits", "picture", "gaps"]
     assert not [output for output in outputs if output["output_type"] == "error"]
     assert "S-002" in json.dumps(outputs)

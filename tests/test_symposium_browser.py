@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pandas as pd
 import pytest
 
+from fieldkit.casework import add_evidence
 from fieldkit.complaints import Complaint
 from fieldkit.dashboards.server import running
 from fieldkit.ledger import Receipt
@@ -268,6 +269,25 @@ def test_a_record_opens_in_a_frame_that_can_do_nothing(page, workspace):
     assert page.evaluate("window.ran") is None
     page.keyboard.press("Escape")
     page.wait_for_selector(".fk-dialog", state="hidden")
+    page.click(".fk-detail .fk-close")
+
+
+def test_spoilt_evidence_is_marked_in_red_and_in_words(page, workspace, tmp_path):
+    everything(page)
+    path = tmp_path / "reading.txt"
+    path.write_text("47 dB", encoding="utf-8")
+    (piece,) = add_evidence(workspace, "S-001", path).added
+    kept = workspace.evidence.find(piece.sha256)
+    kept.unlink()
+    page.click(".fk-places .fk-list-button:has-text('Station')")
+    page.wait_for_selector(".fk-complaints li .fk-alarm")
+    marks = page.locator(".fk-complaints li .fk-alarm")
+    assert set(marks.all_inner_texts()) == {"证据：1 件缺失\nevidence: 1 missing"}
+    assert marks.count() == 4, "each complaint of the case, and no other"
+    assert marks.first.evaluate("mark => getComputedStyle(mark).color") == "rgb(179, 38, 30)"
+    page.click(".fk-complaints li:has(.fk-alarm) .fk-open >> nth=0")
+    page.wait_for_selector(".fk-dialog .fk-alarm")
+    page.click(".fk-dialog .fk-close")
     page.click(".fk-detail .fk-close")
 
 

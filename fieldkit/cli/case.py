@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fieldkit.cases import relation_label
+from fieldkit.cli.evidence import exhibit_row, show_exhibits
 from fieldkit.cli.options import as_of_option, json_option, workspace_option
 from fieldkit.cli.printing import clean, echo_json, echo_table
 from fieldkit.complaints import time_text
@@ -30,10 +31,14 @@ def command(name: str, workspace: str | None, as_json: bool, as_of: date | None)
     ws = fk.open(workspace)
     case = ws.case(name, as_of=as_of)
     record = ws.records(as_of=as_of).get(case.id)
+    exhibits = ws.exhibits(case)
     if as_json:
-        echo_json(_plain(case, record))
+        echo_json(_plain(case, record) | {"evidence": [exhibit_row(one) for one in exhibits]})
         return
     _show(case, ws.settings.zone)
+    if exhibits:
+        click.echo()
+        show_exhibits(exhibits)
     if record:
         click.echo(
             "\nRecord: "

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from fieldkit.cli.options import as_of_option, filter_options, json_option, workspace_option
-from fieldkit.cli.printing import echo_json, echo_table
+from fieldkit.cli.printing import clean, echo_json, echo_table
+from fieldkit.evidence import spoilt_words
 from fieldkit.vocabulary import label
 
 
@@ -30,14 +31,17 @@ def command(
     """List the cases, the one with the newest complaint first."""
     import fieldkit as fk
 
-    cases = fk.open(workspace).cases(**filters)
+    ws = fk.open(workspace)
+    cases = ws.cases(**filters)
     if only_open:
         cases = cases[cases["state"] != "CLOSED"]
     if repeated:
         cases = cases[cases["complaints"] > 1].sort_values("complaints", ascending=False, kind="stable")
     shown = cases if limit == 0 else cases.head(limit)
+    spoilt = ws.spoilt_evidence(shown["case"])
     if as_json:
-        echo_json(shown.astype(object).where(shown.notna(), None).to_dict("records"))
+        rows = shown.astype(object).where(shown.notna(), None).to_dict("records")
+        echo_json([row | {"spoilt_evidence": spoilt.get(row["case"], {})} for row in rows])
         return
     if cases.empty:
         click.echo("No such cases. `fieldkit cases` lists all, `fieldkit import FILE` takes complaints in.")
@@ -55,6 +59,10 @@ def command(
         widest=36,
         right=("complaints",),
     )
+    for row in shown.itertuples():
+        if counted := spoilt.get(str(row.case)):
+            said = f"{spoilt_words(counted, 'zh')} · {spoilt_words(counted)}"
+            click.secho(f"{clean(row.number or row.case)}  {said}", fg="red", bold=True)
     click.echo(f"{len(shown):,} of {len(cases):,} cases. `fieldkit case NUMBER` shows one.")
 
 

@@ -1,13 +1,20 @@
-"""``fieldkit verify``: check that nothing was changed since it was written."""
+"""``fieldkit verify``: check the chains of events and every piece of evidence."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from fieldkit.cli.options import json_option, workspace_option
-from fieldkit.cli.printing import echo_json, echo_table
+from fieldkit.cli.printing import clean, echo_json, echo_table
+
+if TYPE_CHECKING:
+    from fieldkit.casework import EvidenceVerification
+    from fieldkit.ledger import Problem
 
 
 @click.command("verify")
@@ -23,7 +30,7 @@ from fieldkit.cli.printing import echo_json, echo_table
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, workspace: str | None, as_json: bool, files: tuple[str, ...]) -> None:
-    """Read every event again and check that none was changed, removed, inserted or swapped since it was written."""
+    """Read every event and all evidence again: none may have been changed, removed, inserted or swapped."""
     import fieldkit as fk
     from fieldkit.ledger.heads import read_heads
 
@@ -31,13 +38,37 @@ def command(ctx: click.Context, /, workspace: str | None, as_json: bool, files: 
     heads = [head for file in files for head in read_heads(Path(file))]
     problems = ws.verify(heads=heads)
     events = ws.ledger.count()["events"]
+    evidence = fk.verify_evidence(ws)
     if as_json:
-        echo_json({"events": events, "problems": [[p.origin, p.sequence, p.message] for p in problems]})
-    elif problems:
+        echo_json(
+            {
+                "events": events,
+                "problems": [[p.origin, p.sequence, p.message] for p in problems],
+                "evidence": {
+                    "pieces": evidence.pieces,
+                    "problems": [asdict(problem) for problem in evidence.problems],
+                    "strays": evidence.strays,
+                },
+            }
+        )
+    else:
+        _say(events, problems, evidence)
+    ctx.exit(2 if problems or evidence.problems else 0)
+
+
+def _say(events: int, problems: Sequence[Problem], evidence: EvidenceVerification) -> None:
+    if problems:
         echo_table(
             {"event": [p.sequence for p in problems], "what is wrong": [p.message for p in problems]},
             widest=120,
         )
     else:
         click.echo(f"All {events:,} events are as they were written.")
-    ctx.exit(2 if problems else 0)
+    for problem in evidence.problems:
+        click.secho(clean(problem.message), fg="red")
+    if evidence.pieces and not evidence.problems:
+        click.echo(f"All {evidence.pieces:,} pieces of evidence are as they were taken in.")
+    if evidence.strays:
+        click.echo(
+            f"Note: {len(evidence.strays)} files in {evidence.strays[0].parents[1]} belong to no case."
+        )

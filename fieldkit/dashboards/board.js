@@ -160,6 +160,7 @@ function drawDetail(language, box, detail, open, close) {
     const facts = make("div", "fk-facts", textElement("b", "", row.number), textElement("time", "", row.date),
       say(language, row.channel, "fk-inline"), say(language, row.category, "fk-inline fk-tag"));
     const item = make("li", "", facts);
+    if (row.alarm && row.alarm.zh) item.append(say(language, row.alarm, "fk-alarm"));
     if (row.text) item.append(textElement("p", "", row.text));
     if (row.translation && language !== "zh") item.append(textElement("p", "fk-translation", row.translation));
     const button = make("button", row.record ? "fk-open" : "fk-open fk-open-later", say(language, { zh: "打开记录", en: "Open record" }));
@@ -182,6 +183,7 @@ function drawRecord(language, dialog, record, close) {
   shut.setAttribute("aria-label", "关闭 Close");
   shut.addEventListener("click", close);
   dialog.append(make("header", "", make("h2", "", say(language, { zh: "记录", en: "Record" }, "fk-kind"), textElement("span", "fk-detail-name", record.title)), shut));
+  if (record.alarm) dialog.append(say(language, record.alarm, "fk-alarm"));
   if (record.page) {
     const frame = make("iframe", "fk-record");
     frame.title = `记录 Record ${record.title}`;

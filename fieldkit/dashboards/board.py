@@ -48,13 +48,15 @@ class Board(PointMap):
     record = traitlets.Dict({}).tag(sync=True)
     font = traitlets.Bytes(b"").tag(sync=True)
 
-    def show_record(self, title: str, page: str) -> None:
-        """Show the HTML *page* over the board, in a frame that runs no script and asks for nothing."""
-        self.record = {"title": title, "page": _RECORD_POLICY + page}
+    def show_record(self, title: str, page: str, alarm: dict[str, str] | None = None) -> None:
+        """Show the HTML *page*, below *alarm*, over the board, in a frame that runs no script and asks for nothing."""
+        self.record = {"title": title, "page": _RECORD_POLICY + page, "alarm": alarm}
 
-    def say_in_place_of_record(self, title: str, sentence: dict[str, str], command: str = "") -> None:
-        """Show *sentence*, and *command* to be typed, where the record would be."""
-        self.record = {"title": title, "sentence": sentence, "command": command}
+    def say_in_place_of_record(
+        self, title: str, sentence: dict[str, str], command: str = "", alarm: dict[str, str] | None = None
+    ) -> None:
+        """Show *sentence*, and *command* to be typed, where the record would be; *alarm* above them."""
+        self.record = {"title": title, "sentence": sentence, "command": command, "alarm": alarm}
 
     def send_font(self) -> None:
         """Send the whole font with Chinese characters to a browser that has none (8 MB, over the page's own socket)."""

@@ -192,9 +192,15 @@ def _moment(moment: Any, form: str) -> str:
 
 
 def complaint_rows(
-    rows: pd.DataFrame, texts: Mapping[str, tuple[str, str]], has_record: Callable[[str], bool]
+    rows: pd.DataFrame,
+    texts: Mapping[str, tuple[str, str]],
+    has_record: Callable[[str], bool],
+    alarms: Mapping[str, dict[str, str]],
 ) -> list[Panel]:
-    """The list of complaints behind a place: number, date, channel, category, text, and whether a record lies ready."""
+    """The list of complaints behind a place: number, date, channel, category, text, whether a record lies ready.
+
+    *alarms* are the words, by case, for evidence that is missing or altered.
+    """
     records: dict[str, bool] = {}
     listed = []
     for row in rows.to_dict("records"):
@@ -213,6 +219,7 @@ def complaint_rows(
                 "translation": translation,
                 "case": case,
                 "record": records.get(case, False),
+                "alarm": alarms.get(case, words("", "")),
             }
         )
     return listed

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from fieldkit.dashboards import panels
+from fieldkit.dashboards.alarms import evidence_alarms
 from fieldkit.dashboards.board import Board, changed_traits
 from fieldkit.dashboards.panels import Panel, words
 from fieldkit.dashboards.point_map import MOST_POINTS, bounds_of
@@ -303,7 +304,10 @@ class Symposium:
         rows = rows.iloc[::-1]
         shown = rows.head(LONGEST_LIST)
         listed = panels.complaint_rows(
-            shown, self._texts(shown), lambda case: self._record_path(case).is_file()
+            shown,
+            self._texts(shown),
+            lambda case: self._record_path(case).is_file(),
+            evidence_alarms(self.ws, shown["case"].dropna().unique()),
         )
         with self.board.hold_sync():
             self.board.marked = str(key) if kind == "hotspot" else ""
@@ -388,14 +392,15 @@ class Symposium:
         path = self._record_path(case)
         numbers = self.data.frame["number"][(self.data.frame["case"] == case).to_numpy()]
         number = str(numbers.iloc[0]) if len(numbers) and _filled(numbers.iloc[0]) else case
+        alarm = evidence_alarms(self.ws, [case]).get(case)
         if path.is_file():
-            self.board.show_record(number, path.read_text(encoding="utf-8"))
+            self.board.show_record(number, path.read_text(encoding="utf-8"), alarm)
             return
         sentence = words(
             "此案还没有记录。在终端运行下面的命令即可生成：",
             "This case has no record yet. This command writes it:",
         )
-        self.board.say_in_place_of_record(number, sentence, f"fieldkit records --case {case}")
+        self.board.say_in_place_of_record(number, sentence, f"fieldkit records --case {case}", alarm)
 
     # What went wrong -------------------------------------------------------------------------------------------
 

@@ -17,6 +17,8 @@ from fieldkit.errors import LedgerError, NotAllowed, UnknownCase
 from fieldkit.events import (
     COMPLAINANT_OPENED,
     COMPLAINT_RECEIVED,
+    EVIDENCE_ADDED,
+    EVIDENCE_DERIVED,
     OFFICE,
     PERSON_FORGOTTEN,
     RECORD_WRITTEN,
@@ -187,6 +189,18 @@ class Ledger:
             raise UnknownCase(f"There is no complaint {complaint_id!r}.")
         return str(found)
 
+    def cases_of(self, complaint_ids: Iterable[str], *, as_of: datetime | None = None) -> dict[str, str]:
+        """The id of the case that each of these complaints belongs to; one that is not there is left out."""
+        complaint, wanted = tables.known(tables.complaint, _moment(as_of)).c, sorted(set(complaint_ids))
+        found: dict[str, str] = {}
+        with store.reading(self._engine) as connection:
+            for some in store.chunks(wanted, _PAGE):
+                rows = connection.execute(
+                    sa.select(complaint.id, complaint.case_id).where(complaint.id.in_(some))
+                )
+                found.update((str(one), str(case)) for one, case in rows)
+        return found
+
     def case(self, name: str, *, as_of: datetime | None = None) -> Case:
         """The case with this id or number, folded from its events; raises :class:`UnknownCase`."""
         case_id = self.find_case(name, as_of=as_of)
@@ -234,6 +248,23 @@ class Ledger:
             if event.subject not in last or last[event.subject][0] < event.order:
                 last[event.subject] = (event.order, event.data)
         return {subject: data for subject, (_, data) in last.items()}
+
+    def evidence(
+        self, case_id: str | None = None, *, as_of: datetime | None = None
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Every piece of evidence by the id of the case it was added to, each once, in order; or of one case."""
+        found: dict[str, list[Event]] = {}
+        for kind in (EVIDENCE_ADDED, EVIDENCE_DERIVED):
+            for event in self.events(subject=case_id, kind=kind, as_of=as_of):
+                found.setdefault(event.subject, []).append(event)
+        result = {}
+        for subject, added in found.items():
+            # Two devices may have added the same file to the same case; the first counts.
+            first: dict[str, dict[str, Any]] = {}
+            for event in sorted(added, key=lambda event: event.order):
+                first.setdefault(event.data["sha256"], event.data)
+            result[subject] = list(first.values())
+        return result
 
     def count(self, *, as_of: datetime | None = None) -> dict[str, int]:
         """How many events, complaints and cases there are, and how many complaints have a place."""

@@ -15,6 +15,7 @@ from fieldkit.records.parts import KINDS, MIME, Wording
 GUIDE_TAG = "guide"
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8\xff"
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -53,7 +54,7 @@ def _texts(value: Any) -> Iterator[str]:
         yield value
     elif isinstance(value, Mapping):
         for key, inner in value.items():
-            if key != "png":
+            if key not in ("png", "jpeg"):
                 yield from _texts(inner)
     elif isinstance(value, list | tuple):
         for inner in value:
@@ -158,10 +159,12 @@ def _normal(part: Mapping[str, Any]) -> dict[str, Any]:
         }
     elif kind == "table":
         normal |= _normal_table(part)
+    elif kind == "exhibits":
+        normal |= _normal_exhibits(part)
     else:
         normal |= {name: _wording(part.get(name, "")) for name in ("alternative", "caption")}
         normal |= {
-            "png": _png(part["png"]),
+            "png": _encoded(part["png"], _PNG, "PNG"),
             "width_mm": min(170.0, max(20.0, float(part.get("width_mm", 150)))),
         }
     return normal
@@ -185,6 +188,22 @@ def _normal_table(part: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _normal_exhibits(part: Mapping[str, Any]) -> dict[str, Any]:
+    items = [
+        {
+            "title": _wording(item.get("title", "")),
+            "rows": [
+                {name: _wording(row.get(name, "")) for name in ("label", "value")} for row in item["rows"]
+            ],
+            "jpeg": _encoded(item["jpeg"], _JPEG, "JPEG") if item.get("jpeg") else "",
+            "sort": str(item.get("sort", "")),
+            "alarm": _wording(item.get("alarm", "")),
+        }
+        for item in part["items"]
+    ]
+    return {"items": items} | {name: _wording(part.get(name, "")) for name in ("none", "alarm")}
+
+
 def _wording(text: Any) -> Wording:
     if isinstance(text, str):
         return text
@@ -193,13 +212,13 @@ def _wording(text: Any) -> Wording:
     raise TypeError(f"{text!r} is neither text nor a Chinese and an English text")
 
 
-def _png(encoded: Any) -> str:
+def _encoded(encoded: Any, beginning: bytes, kind: str) -> str:
     try:
-        start = base64.b64decode(encoded, validate=True)[: len(_PNG)]
+        start = base64.b64decode(encoded, validate=True)[: len(beginning)]
     except (binascii.Error, TypeError) as error:
         raise ValueError(f"the picture is not base64: {error}") from error
-    if start != _PNG:
-        raise ValueError("the picture is not a PNG")
+    if start != beginning:
+        raise ValueError(f"the picture is not a {kind}")
     return str(encoded)
 
 

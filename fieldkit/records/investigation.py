@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from fieldkit import events, fonts
-from fieldkit.cases import Case, CaseComplaint, relation_label
+from fieldkit.cases import Case, CaseComplaint, Moment, relation_label
 from fieldkit.complaints import time_text
 from fieldkit.errors import RecordError
+from fieldkit.evidence import Exhibit
 from fieldkit.places import Place, distances_m
 from fieldkit.records import parts
 from fieldkit.records.parts import Part, Wording, both, wordings
@@ -38,6 +40,8 @@ _METHODS = {
     "gazetteer": both("按地名库匹配", "found by name in the gazetteer"),
     "confirmed": both("已由工作人员核实", "confirmed by an officer"),
 }
+# Evidence has a section of its own; in the timeline its words are wider than the relation's column.
+_EVIDENCE = (events.EVIDENCE_ADDED, events.EVIDENCE_DERIVED)
 _COLUMNS = ("complaint", "case", "number", "received_at", "precision", "occurred_at", "channel", "category", "text",
             "district", "community", "address", "lon", "lat")  # fmt: skip
 
@@ -114,7 +118,9 @@ class Investigation:
         settings = self.workspace.settings
         layer = settings.layers / "areas.geojson"
         areas = hashlib.sha256(layer.read_bytes()).hexdigest() if layer.is_file() else ""
+        evidence = [[one.piece.payload(), one.state] for one in self.evidence]
         said = [self.case.id, self.case.state, own, happened, near, settings.title, settings.time_zone, areas]
+        said.append(evidence)
         return hashlib.sha256(events.canonical(said).encode()).hexdigest()
 
     def facts(self) -> Part:
@@ -189,6 +195,18 @@ class Investigation:
             language=self.language,
         )  # fmt: skip
 
+    @cached_property
+    def evidence(self) -> tuple[Exhibit, ...]:
+        """The evidence of the case, each piece with its state on disk."""
+        return self.workspace.exhibits(self.case)
+
+    def exhibits(self) -> Part:
+        """Each piece of evidence with a small picture, when and where it was taken, its finder and its digest; what is
+        missing or altered in red."""
+        from fieldkit.records.exhibits import exhibits_part
+
+        return exhibits_part(self.evidence, self.workspace.evidence, self.language)
+
     def rhythm(self) -> Part:
         """When complaints about the matter were made, by hour and weekday, as a picture with a sentence."""
         from fieldkit.analysis.rhythm import count_rhythm
@@ -228,6 +246,9 @@ class Investigation:
         if coarse := sum(c.precision not in ("second", "hour") for c in received):
             en = f"The hour of receipt is not known for {coarse} of {len(received)} complaints."
             found.append(both(f"{coarse} 件投诉的收到时间不精确到小时。", en))
+        if spoilt := sum(not one.is_intact for one in self.evidence):
+            en = f"Evidence that is missing or altered: {spoilt}."
+            found.append(both(f"证据缺失或已改动：{spoilt} 件。", en))
         found.append(
             both("台账中没有现场检查和监测数据。", "The ledger holds no site visit and no measurement.")
         )
@@ -240,10 +261,11 @@ class Investigation:
         return list(self.case.complaints) or [self.case.founding]
 
     @cached_property
-    def _moments(self) -> list[Any]:
+    def _moments(self) -> list[Moment]:
         # Complaints have rows of their own, and a record that names its own writing would never be up to date.
         hidden = (events.COMPLAINT_RECEIVED, events.RECORD_WRITTEN, events.COMPLAINT_LINKED)
-        return [moment for moment in self.case.timeline if moment.kind not in hidden]
+        shown = [moment for moment in self.case.timeline if moment.kind not in hidden]
+        return [_together(list(same)) for _, same in groupby(shown, key=lambda one: (one.at, one.kind))]
 
     def _time(self, complaint: Any) -> str:
         return self._format(complaint.received_at, complaint.precision)
@@ -277,7 +299,9 @@ class Investigation:
             words = _excerpt(c.text or c.translation)
             yield c.received_at, True, [self._time(c), source, self._relation(one), words]
         for moment in self._moments:
-            yield moment.at, True, [self._format(moment.at), "", both(moment.zh, moment.en), ""]
+            said = both(moment.zh, moment.en)
+            told = [both("证据", "evidence"), said] if moment.kind in _EVIDENCE else [said, ""]
+            yield moment.at, True, [self._format(moment.at), "", *told]
 
     def _neighbour_rows(self) -> Iterator[tuple[datetime, bool, list[Wording]]]:
         for row in self.neighbours.tail(NEIGHBOURS_LISTED).to_dict("records"):
@@ -307,6 +331,14 @@ class Investigation:
         if listed < total:
             return both(f"{zh}，仅列出最近 {listed} 件。", f"{en}; the latest {listed} are listed.")
         return both(zh + "。", en + ".")
+
+
+def _together(same: list[Moment]) -> Moment:
+    """What happened in one go as one line: pieces of evidence that were added together are counted, not listed."""
+    first, count = same[0], len(same)
+    if count == 1 or first.kind != events.EVIDENCE_ADDED:
+        return first
+    return replace(first, zh=f"证据入卷 {count} 件", en=f"{count} pieces of evidence added")
 
 
 def _channel(code: str) -> Wording:

@@ -1,4 +1,4 @@
-"""The parts a record is made of: facts, a table, a picture, paragraphs, gaps.
+"""The parts a record is made of: facts, a table, a picture, paragraphs, gaps, exhibits.
 
 A part is what a cell of an investigation notebook shows. It carries itself twice: as HTML for the screen, with all
 text escaped, and as plain data (:data:`MIME`) from which the HTML and PDF records are rendered.
@@ -16,7 +16,7 @@ from typing import Any
 MIME = "application/vnd.fieldkit.part+json"
 
 #: What a part can be.
-KINDS = ("facts", "table", "picture", "paragraphs", "gaps")
+KINDS = ("facts", "table", "picture", "paragraphs", "gaps", "exhibits")
 
 #: Text that is either one for both languages or ``{"zh": …, "en": …}``.
 Wording = str | Mapping[str, str]
@@ -131,6 +131,34 @@ def gaps(title: Wording, items: Sequence[Wording], *, none: Wording, language: s
     return Part("gaps", title, {"items": list(items), "none": none}, language)
 
 
+def exhibit(
+    title: Wording,
+    rows: Sequence[tuple[Wording, Wording]],
+    *,
+    jpeg: bytes | None = None,
+    sort: str = "",
+    alarm: Wording = "",
+) -> dict[str, Any]:
+    """One item of :func:`exhibits`: its small picture or, where it has none, the *sort* of file in a word; *rows* of
+    label and value, those without a value left out; *alarm* says what is wrong with it and is shown in red."""
+    shown = [{"label": label, "value": value} for label, value in rows if value]
+    picture = "" if jpeg is None else base64.b64encode(jpeg).decode("ascii")
+    return {"title": title, "rows": shown, "jpeg": picture, "sort": sort, "alarm": alarm}
+
+
+def exhibits(
+    title: Wording,
+    items: Sequence[Mapping[str, Any]],
+    *,
+    none: Wording,
+    alarm: Wording = "",
+    language: str = "both",
+) -> Part:
+    """Evidence, one :func:`exhibit` below the other; *alarm* stands over all in red, *none* is said of no items."""
+    data = {"items": [dict(item) for item in items], "none": none, "alarm": alarm}
+    return Part("exhibits", title, data, language)
+
+
 def _span(text: Wording, language: str) -> str:
     first, second = wordings(text, language)
     shown = escape(first).replace("\n", "<br>")
@@ -194,6 +222,31 @@ def _gaps_html(part: Mapping[str, Any], language: str) -> str:
     return "<ul>" + "".join(f"<li>{_span(item, language)}</li>" for item in part["items"]) + "</ul>"
 
 
+def _exhibits_html(part: Mapping[str, Any], language: str) -> str:
+    if not part["items"]:
+        return f"<p>{_span(part['none'], language)}</p>"
+    shown = [_alarm_html(part["alarm"], language)]
+    for item in part["items"]:
+        title = _span(item["title"], language)
+        picture = f"<p>{escape(item['sort'])}</p>"
+        if item["jpeg"]:
+            alternative = escape(_line(item["title"], language), quote=True)
+            picture = f'<img alt="{alternative}" style="max-width:20em" src="data:image/jpeg;base64,{item["jpeg"]}">'
+        rows = "".join(
+            f"<tr><th>{_span(row['label'], language)}</th><td>{_span(row['value'], language)}</td></tr>"
+            for row in item["rows"]
+        )
+        alarm = _alarm_html(item["alarm"], language)
+        shown.append(f"<h4>{title}</h4>{alarm}{picture}<table>{rows}</table>")
+    return "".join(shown)
+
+
+def _alarm_html(alarm: Wording, language: str) -> str:
+    if not alarm:
+        return ""
+    return f'<p style="color:#b3261e;font-weight:700">{_span(alarm, language)}</p>'
+
+
 def _facts_text(part: Mapping[str, Any], language: str) -> list[str]:
     return [
         f"{_line(row['label'], language)}: {_line(row['value'], language)}"
@@ -223,12 +276,24 @@ def _gaps_text(part: Mapping[str, Any], language: str) -> list[str]:
     return [f"- {_line(item, language)}" for item in part["items"]] or [_line(part["none"], language)]
 
 
+def _exhibits_text(part: Mapping[str, Any], language: str) -> list[str]:
+    lines = [_line(part["alarm"], language)] if part["alarm"] else []
+    for item in part["items"]:
+        lines.append(_line(item["title"], language))
+        lines += [f"  {_line(item['alarm'], language)}"] if item["alarm"] else []
+        lines += [
+            f"  {_line(row['label'], language)}: {_line(row['value'], language)}" for row in item["rows"]
+        ]
+    return lines or [_line(part["none"], language)]
+
+
 _HTML = {
     "facts": _facts_html,
     "table": _table_html,
     "picture": _picture_html,
     "paragraphs": _paragraphs_html,
     "gaps": _gaps_html,
+    "exhibits": _exhibits_html,
 }
 _TEXT = {
     "facts": _facts_text,
@@ -236,4 +301,5 @@ _TEXT = {
     "picture": _picture_text,
     "paragraphs": _paragraphs_text,
     "gaps": _gaps_text,
+    "exhibits": _exhibits_text,
 }

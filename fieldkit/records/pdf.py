@@ -91,7 +91,7 @@ def _page_data(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _page_part(part: Mapping[str, Any], index: int, language: str, folder: Path) -> dict[str, Any]:
-    words: dict[str, Any] = {name: value for name, value in part.items() if name not in ("kind", "png")}
+    words: dict[str, Any] = _without_pictures(part)
     if part["kind"] not in ("heading", "paragraph", "list", "text"):
         words = _worded(words, language)
     shown: dict[str, Any] = _settable(words)
@@ -99,7 +99,20 @@ def _page_part(part: Mapping[str, Any], index: int, language: str, folder: Path)
         name = f"picture-{index}.png"
         (folder / name).write_bytes(base64.b64decode(part["png"]))
         shown |= {"file": name, "alternative": " ".join(filter(None, shown["alternative"]))}
+    elif part["kind"] == "exhibits":
+        for number, (item, placed) in enumerate(zip(part["items"], shown["items"], strict=True)):
+            placed["file"] = ""
+            if item["jpeg"]:
+                placed["file"] = f"exhibit-{index}-{number}.jpg"
+                (folder / placed["file"]).write_bytes(base64.b64decode(item["jpeg"]))
     return shown | {"kind": part["kind"]}
+
+
+def _without_pictures(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        left_out = ("kind", "png", "jpeg")
+        return {name: _without_pictures(inner) for name, inner in value.items() if name not in left_out}
+    return [_without_pictures(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _worded(value: Any, language: str) -> Any:
