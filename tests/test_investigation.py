@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hostile_texts import HOSTILE
 
-from fieldkit.casework import Link, confirm_place, link_complaints
+from fieldkit.casework import Link, confirm_place, link_complaints, open_complainant
 from fieldkit.complaints import Complaint, Person
 from fieldkit.errors import RecordError, UnknownCase
 from fieldkit.ledger import Receipt
@@ -206,3 +206,14 @@ def test_wordings_follow_the_language() -> None:
     assert parts.wordings(text, "en") == ("noise", "")
     assert parts.wordings({"zh": "", "en": "noise"}, "zh") == ("noise", "")
     assert parts.wordings("821", "both") == ("821", "")
+
+
+def test_a_look_at_who_complained_is_not_in_the_record(sample: Workspace) -> None:
+    """It is in the ledger and in the case's timeline; a record may leave the office."""
+    before = investigation(sample, "S-001")
+    fingerprint, shown = before.fingerprint(), before.timeline()
+    open_complainant(sample, "S-001", reason="return visit")
+    assert sample.case("S-001").timeline[-1].kind == "complainant_opened"
+    after = investigation(sample, "S-001")
+    assert after.fingerprint() == fingerprint
+    assert after.timeline() == shown

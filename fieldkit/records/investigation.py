@@ -262,8 +262,9 @@ class Investigation:
 
     @cached_property
     def _moments(self) -> list[Moment]:
-        # Complaints have rows of their own, and a record that names its own writing would never be up to date.
-        hidden = (events.COMPLAINT_RECEIVED, events.RECORD_WRITTEN, events.COMPLAINT_LINKED)
+        # Complaints have rows of their own, and a record that names its own writing, or who looked at whose name,
+        # would never be up to date.
+        hidden = {events.COMPLAINT_RECEIVED, events.COMPLAINT_LINKED, *events.NOT_DATA}
         shown = [moment for moment in self.case.timeline if moment.kind not in hidden]
         return [_together(list(same)) for _, same in groupby(shown, key=lambda one: (one.at, one.kind))]
 
