@@ -128,9 +128,10 @@ def _work(ledger: stores.Ledger, disk: Disk, rng: random.Random, deeds: list[Dee
         deeds.append(deed)
         try:
             stores.do(ledger, rng, deed)
-        except FieldkitError:
+        except FieldkitError as error:
             if not disk.is_cut:
-                raise
+                totals.unreadable += 1
+                totals.notes.append(f"{totals.what}: refused with the power on: {error}")
             return
         if disk.is_cut:
             return  # nobody was told any more
