@@ -24,6 +24,8 @@ _CACHE_KIB = 64 * 1024
 _BULK_CACHE_KIB = 256 * 1024
 # Before this version a write-ahead log can lose committed writes when a checkpoint meets a writer.
 _WAL_SINCE = (3, 51, 3)
+# SQLite's words for a full disk, which it meets while it writes, before anything counts as committed.
+_FULL = "database or disk is full"
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
 
@@ -143,6 +145,7 @@ def writing(engine: Engine, *, bulk: bool = False) -> Iterator[Connection]:
     million complaints nearly every page would be fetched anew for each. Raises :class:`LedgerError` when the
     database refuses (full disk, locked for longer than 30 s, gone).
     """
+    committing = False
     try:
         with engine.connect().execution_options(**{_WRITING: True}) as connection, connection.begin():
             if connection.dialect.name == "postgresql":
@@ -151,6 +154,7 @@ def writing(engine: Engine, *, bulk: bool = False) -> Iterator[Connection]:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITE_LOCK)))
             with _cache(connection, _BULK_CACHE_KIB) if bulk else contextlib.nullcontext():
                 yield connection
+            committing = True
     except (sa.exc.DBAPIError, sqlite3.Error) as error:
         busy = "database is locked" in str(error)
         why = (
@@ -160,6 +164,12 @@ def writing(engine: Engine, *, bulk: bool = False) -> Iterator[Connection]:
         )
         # A traceback shows the cause too, and with it the details that reason_of leaves out.
         told = None if _diagnosis(error, "message_detail") else error
+        if committing and not busy and _FULL not in str(error):
+            # The last call to a disk, or a server's answer, may fail when all is written: nobody here can know.
+            raise LedgerError(
+                f"It is not certain that the ledger was written: {why}. "
+                "Look whether what you entered is there before you enter it again."
+            ) from told
         raise LedgerError(f"The ledger could not be written, nothing was changed: {why}.") from told
 
 

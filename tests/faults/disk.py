@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,9 +67,9 @@ def _change(content: bytearray, offset: int, data: bytes | None) -> None:
 class Disk(apsw.VFS):
     """One folder's disk, registered with apsw under :attr:`name` until :meth:`remove`.
 
-    :attr:`cut_at` is the number of the changing call at which the power fails. :attr:`fail_at` is the number of the
-    call (of any kind but those in :attr:`sound`) that fails, with :attr:`failure`; with :attr:`stays_broken` every
-    later one of that kind does too.
+    :attr:`cut_at` is the number of the changing call at which the power fails. :attr:`failures` says which kinds of
+    calls can fail and with which of SQLite's codes; of those, counted while it is set, the :attr:`fail_at`-th does,
+    and with :attr:`stays_broken` every later one too.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -80,10 +79,9 @@ class Disk(apsw.VFS):
         self.cut_at: int | None = None
         self.is_cut = False
         self.fail_at: int | None = None
-        self.failure: type[apsw.Error] = apsw.IOError
+        self.failures: dict[str, int] = {}
         self.stays_broken = False
         self.failed: list[str] = []
-        self.kinds: Counter[str] = Counter()
         self.live: dict[str, Content] = {}
         self.durable: dict[str, Content] = {}
         self.entries: list[tuple[str, Content | None]] = []
@@ -103,13 +101,12 @@ class Disk(apsw.VFS):
         """Count a call, and fail it when it is the one."""
         if self.is_cut:
             raise apsw.IOError
-        self.calls += 1
-        self.kinds[kind] += 1
-        if self.fail_at is None or self.calls < self.fail_at:
+        if self.fail_at is None or kind not in self.failures:
             return
-        if self.calls == self.fail_at or (self.stays_broken and kind == self.failed[0]):
+        self.calls += 1
+        if self.calls == self.fail_at or (self.stays_broken and self.calls > self.fail_at):
             self.failed.append(kind)
-            raise self.failure
+            raise _failure(self.failures[kind])
 
     def change(self) -> None:
         """Count a call that changes something; at the one that :attr:`cut_at` names, the power fails."""
@@ -163,6 +160,13 @@ class Disk(apsw.VFS):
     def xAccess(self, pathname: str, flags: int) -> bool:  # noqa: N802
         self.call("xAccess")
         return super().xAccess(pathname, flags)
+
+
+def _failure(code: int) -> apsw.Error:
+    kind = type(apsw.exception_for(code & 0xFF))
+    error: apsw.Error = kind()
+    error.result, error.extendedresult = code & 0xFF, code
+    return error
 
 
 def _enter(names: dict[str, Content], name: str, content: Content | None) -> None:
