@@ -87,7 +87,9 @@ def connect(database: str, *, vfs: str | None = None, uri: bool = False, **_: An
     """Open *database* on the disk registered as *vfs*; what else ``sqlite3.connect`` takes is not needed."""
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | (apsw.SQLITE_OPEN_URI if uri else 0)
     with _errors_of_sqlite3():
-        return Connection(apsw.Connection(database, flags=flags, vfs=vfs))
+        inner = apsw.Connection(database, flags=flags, vfs=vfs)
+    inner.set_busy_timeout(5_000)  # as sqlite3 does unless told otherwise
+    return Connection(inner)
 
 
 class Connection:

@@ -31,15 +31,15 @@ _MOST_RECORDS = 120
 _TITLES = {"wal": "power cuts, WAL + FULL", "rollback": "power cuts, DELETE + EXTRA"}
 
 
-def run(seed: int, cuts: int, journal: str, step: Step = no_step) -> Totals:
-    """Cut the power *cuts* times under the kit's own settings for *journal*."""
-    return _run(Totals(_TITLES[journal]), seed, cuts, journal, (), step)
+def run(seed: int, cuts: int, journal: str, *, most: int = _MOST_RECORDS, step: Step = no_step) -> Totals:
+    """Cut the power *cuts* times under the kit's own settings for *journal*; a deed has up to *most* records."""
+    return _run(Totals(_TITLES[journal]), seed, cuts, journal, (), step, most)
 
 
-def run_wrong(seed: int, cuts: int, name: str, step: Step = no_step) -> Totals:
+def run_wrong(seed: int, cuts: int, name: str, *, step: Step = no_step) -> Totals:
     """The same under settings that lose records: shows that this test can see a loss."""
     journal, setting = WRONG[name]
-    return _run(Totals(f"power cuts, {name}"), seed, cuts, journal, (setting,), step)
+    return _run(Totals(f"power cuts, {name}"), seed, cuts, journal, (setting,), step, _MOST_RECORDS)
 
 
 def _run(totals: Totals, seed: int, cuts: int, journal: str, pragmas: tuple[str, ...], step: Step) -> Totals:
@@ -51,7 +51,7 @@ def _run(totals: Totals, seed: int, cuts: int, journal: str, pragmas: tuple[str,
         store, deeds = root / "first", [Deed("R", 0, stores.FIRST, True)]
         for number in range(cuts):
             shown = root / f"cut-{number}"
-            _cut(store, shown, rng, deeds, totals, journal, pragmas)
+            _cut(store, shown, rng, deeds, totals, journal, pragmas, most)
             if store != root / "first":
                 shutil.rmtree(store)
             store = shown
@@ -93,6 +93,7 @@ def _cut(
     totals: Totals,
     journal: str,
     pragmas: tuple[str, ...],
+    most: int,
 ) -> None:
     """Work on a copy of *store* until the power fails in the middle of a deed; *shown* is what the disk then holds."""
     with tempfile.TemporaryDirectory(prefix="fieldkit-disk-") as name:
@@ -106,7 +107,7 @@ def _cut(
         try:
             with apsw_engine(journal, vfs=disk.name, pragmas=pragmas):
                 ledger = stores.ledger_at(folder / "ledger.sqlite")
-                _work(ledger, disk, rng, deeds, totals)
+                _work(ledger, disk, rng, deeds, totals, most)
                 shown.mkdir()
                 disk.after_cut(rng, shown)
                 # The process is gone with the power; this one must live on, so its connections are closed in peace.
@@ -116,7 +117,9 @@ def _cut(
             disk.remove()
 
 
-def _work(ledger: stores.Ledger, disk: Disk, rng: random.Random, deeds: list[Deed], totals: Totals) -> None:
+def _work(
+    ledger: stores.Ledger, disk: Disk, rng: random.Random, deeds: list[Deed], totals: Totals, most: int
+) -> None:
     cut_after = rng.randint(0, _MOST_DEEDS)
     changes = 40
     for number in range(1_000):
@@ -124,7 +127,7 @@ def _work(ledger: stores.Ledger, disk: Disk, rng: random.Random, deeds: list[Dee
             disk.cut_at = disk.changes + rng.randint(1, 2 * changes)
         before = disk.changes
         first = max(deed.first + deed.count for deed in deeds)
-        deed = stores.next_deed(rng, first, _MOST_RECORDS)
+        deed = stores.next_deed(rng, first, most)
         deeds.append(deed)
         try:
             stores.do(ledger, rng, deed)

@@ -17,7 +17,7 @@ class Totals:
     *attempts* are kills, cuts or failed calls; *calls* the deeds that returned and *acknowledged* the records in them;
     *lost* acknowledged records that were missing afterwards, *half* deeds of which a part was there, or tables that do
     not follow from the events; *unreadable* stores that could not be opened, verified or written again, and errors
-    that were no plain sentence. *notes* say each in words, *skipped* why nothing was tried.
+    that were no plain sentence. *notes* say each in words, *skipped* why nothing was tried; a *remark* is for the log.
     """
 
     what: str
@@ -30,6 +30,7 @@ class Totals:
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
     skipped: str = ""
+    remark: str = ""
 
     @property
     def fine(self) -> bool:

@@ -27,7 +27,7 @@ def run_sqlite(
     seed: int, writers: int, each: int, *, own_origins: bool, journal: str = "", step: Step = no_step
 ) -> Totals:
     """*writers* processes append *each* one record at a time to one file, with Python's SQLite or in *journal* mode."""
-    what = f"writers, {writers} on SQLite{f' ({journal})' if journal else ''}{_whose(own_origins)}"
+    what = f"writers, {writers} on SQLite{f' ({journal})' if journal else ''}{whose(own_origins)}"
     with tempfile.TemporaryDirectory(prefix="fieldkit-writers-") as folder:
         url = f"sqlite:///{Path(folder) / 'ledger.sqlite'}"
         if not journal:
@@ -40,11 +40,11 @@ def run_postgres(
     seed: int, url: str, writers: int, each: int, *, own_origins: bool, step: Step = no_step
 ) -> Totals:
     """The same on the empty database at *url*."""
-    what = f"writers, {writers} on PostgreSQL{_whose(own_origins)}"
+    what = f"writers, {writers} on PostgreSQL{whose(own_origins)}"
     return _run(Totals(what), seed, url, writers, each, own_origins, step)
 
 
-def _whose(own_origins: bool) -> str:
+def whose(own_origins: bool) -> str:
     return ", an origin each" if own_origins else ", one origin"
 
 
@@ -73,8 +73,7 @@ def _run(
         stores.examine(ledger, deeds, totals, totals.what)
         _count(ledger, writers * each, totals)
         ledger.close()
-        if waits:
-            totals.notes.append(f"{totals.what}: the longest wait for a record was {max(waits):.1f} s")
+        totals.remark = f"the longest wait for a record was {max(waits, default=0):.1f} s"
     return totals
 
 
