@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -115,7 +115,7 @@ def test_an_unlink_holds_although_the_clock_jumped_back() -> None:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.CompletedProcess[str], str]]:
+def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], str]:
     log = tmp_path_factory.mktemp("faults") / "log"
     command = [
         sys.executable,
@@ -131,7 +131,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.
     done = subprocess.run(
         command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False, timeout=120
     )
-    yield done, log.read_text(encoding="utf-8")
+    return done, log.read_text(encoding="utf-8")
 
 
 def test_the_command_prints_a_table_and_keeps_seed_and_log(

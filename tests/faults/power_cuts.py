@@ -42,7 +42,9 @@ def run_wrong(seed: int, cuts: int, name: str, *, step: Step = no_step) -> Total
     return _run(Totals(f"power cuts, {name}"), seed, cuts, journal, (setting,), step, _MOST_RECORDS)
 
 
-def _run(totals: Totals, seed: int, cuts: int, journal: str, pragmas: tuple[str, ...], step: Step) -> Totals:
+def _run(
+    totals: Totals, seed: int, cuts: int, journal: str, pragmas: tuple[str, ...], step: Step, most: int
+) -> Totals:
     rng = random.Random(f"{seed} {totals.what}")
     with tempfile.TemporaryDirectory(prefix="fieldkit-cuts-") as name, totals.timed():
         root = Path(name)
