@@ -61,7 +61,7 @@ def test_a_power_cut_loses_nothing(journal: str) -> None:
 
 @pytest.mark.parametrize("name", power_cuts.WRONG)
 def test_wrong_settings_are_seen_to_lose(name: str) -> None:
-    assert power_cuts.run_wrong(SEED, 30, name).lost > 0
+    assert power_cuts.run_wrong(SEED, 20, name).lost > 0
 
 
 def test_the_disk_keeps_what_was_synced_and_no_more(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_the_disk_keeps_what_was_synced_and_no_more(tmp_path: Path) -> None:
 @pytest.mark.parametrize("journal", power_cuts.RIGHT)
 @pytest.mark.parametrize("name", failing_calls.DEEDS)
 def test_a_failing_call_leaves_the_old_state_or_the_new_and_a_sentence(name: str, journal: str) -> None:
-    fine(failing_calls.run(SEED, name, journal, every=23))
+    fine(failing_calls.run(SEED, name, journal, every=29))
 
 
 # --- writers ----------------------------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ def test_thirty_two_writers_on_a_server(postgres_database: Callable[[], str], ow
 # --- clocks -----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(clocks.deeds)
 def test_a_wrong_clock_changes_neither_what_is_there_nor_the_order(done: list[clocks.Deed]) -> None:
     clocks.check(done)

@@ -767,6 +767,29 @@ def test_a_ledger_locked_by_somebody_else_says_so(
 
 
 @pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("disk I/O error", "It is not certain that the ledger was written: disk I/O error. Look whether"),
+        ("database or disk is full", "could not be written, nothing was changed: database or disk is full"),
+    ],
+)
+def test_a_failed_commit_is_called_undone_only_where_it_must_be(
+    file_ledger: Ledger, monkeypatch: pytest.MonkeyPatch, reason: str, message: str
+) -> None:
+    receive(file_ledger, complaint(1))
+
+    def fail(connection: sqlite3.Connection) -> None:
+        connection.rollback()
+        raise sqlite3.OperationalError(reason)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(file_ledger._engine.dialect, "do_commit", fail)
+        with pytest.raises(LedgerError, match=message):
+            receive(file_ledger, complaint(2))
+    assert receive(file_ledger, complaint(2)) == ["added"]
+
+
+@pytest.mark.parametrize(
     ("url", "message"),
     [
         ("not an address with secret", "The ledger's setting is no database address"),

@@ -55,6 +55,7 @@ BINARY = {
     ".pdf",
     ".xlsx",
     ".parquet",
+    ".sqlite",
 }
 
 

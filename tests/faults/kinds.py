@@ -48,7 +48,7 @@ def kinds(*, full: bool) -> Iterator[Kind]:
 
 def _kills(full: bool) -> Iterator[Kind]:
     for name, count in kills.shares(FULL_KILLS if full else REDUCED_KILLS).items():
-        run = partial(kills.run, kills=count, name=name, deeds_each=40 if full else 6)
+        run = partial(kills.run, kills=count, name=name, deeds_each=15 if full else 6)
         yield Kind(f"kills, {name}", count, lambda seed, step, run=run: run(seed, step=step))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import random
 import tempfile
@@ -51,6 +52,9 @@ def whose(own_origins: bool) -> str:
 def _run(
     totals: Totals, seed: int, url: str, writers: int, each: int, own_origins: bool, step: Step
 ) -> Totals:
+    # Loaded before the children are made, so that they do not each load them at the same time.
+    for name in ("alembic.command", "alembic.config", *(["psycopg"] if url.startswith("postgres") else [])):
+        importlib.import_module(name)
     with totals.timed():
         children = [
             _started(url, stores.ORIGIN + (f"-{n}" if own_origins else ""), f"{seed} {n}", n, each)
