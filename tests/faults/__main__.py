@@ -54,6 +54,8 @@ def main() -> int:
             done.append(totals)
             for text in filter(None, (totals.skipped, totals.remark, *totals.notes)):
                 note(f"{totals.what}: {text}")
+            # Kept as each ends: a run of half an hour may be stopped.
+            note(table([totals]).splitlines()[2])
         whole = table(done)
         note(whole)
         seconds = time.perf_counter() - started
