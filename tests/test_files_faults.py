@@ -42,10 +42,11 @@ def test_a_power_cut_keeps_what_is_in_new_folders(tmp_path: Path) -> None:
 
 def test_two_thousand_cuts_in_random_scripts_lose_nothing() -> None:
     totals = run(seed=20171201, cuts=2_000)
-    assert totals["lost"] == 0
-    assert totals["cuts"] == 2_000
-    assert min(totals["acknowledged"], totals["writes"], totals["swept"]) > 0
-    assert run(seed=20171201, cuts=500) == run(seed=20171201, cuts=500)
+    assert totals.notes == []
+    assert totals.fine
+    assert totals.attempts == 2_000
+    assert totals.acknowledged > 0
+    assert run(seed=20171201, cuts=500).acknowledged == run(seed=20171201, cuts=500).acknowledged
 
 
 def test_the_calls_of_a_write_are_seen_in_their_order(tmp_path: Path) -> None:

@@ -701,16 +701,40 @@ def test_a_file_that_may_only_be_read_is_read(file_ledger: Ledger, tmp_path: Pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ledger.sqlite"]
 
 
-def test_a_ledger_locked_by_somebody_else_says_so(file_ledger: Ledger) -> None:
+def test_a_ledger_locked_by_somebody_else_says_so(
+    file_ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     receive(file_ledger, complaint(1))
-    with store.reading(file_ledger._engine) as connection:  # the pool will give out this connection again
-        connection.exec_driver_sql("PRAGMA busy_timeout=50")
+    monkeypatch.setattr(store, "_BUSY_MS", 50)
     other = sqlite3.connect(str(sa.make_url(file_ledger.url).database), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(LedgerError, match="nothing was changed: somebody else has been writing for 30 s"):
         receive(file_ledger, complaint(2))
     other.execute("ROLLBACK")
     other.close()
+    assert receive(file_ledger, complaint(2)) == ["added"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("disk I/O error", "It is not certain that the ledger was written: disk I/O error. Look whether"),
+        ("database or disk is full", "could not be written, nothing was changed: database or disk is full"),
+    ],
+)
+def test_a_failed_commit_is_called_undone_only_where_it_must_be(
+    file_ledger: Ledger, monkeypatch: pytest.MonkeyPatch, reason: str, message: str
+) -> None:
+    receive(file_ledger, complaint(1))
+
+    def fail(connection: sqlite3.Connection) -> None:
+        connection.rollback()
+        raise sqlite3.OperationalError(reason)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(file_ledger._engine.dialect, "do_commit", fail)
+        with pytest.raises(LedgerError, match=message):
+            receive(file_ledger, complaint(2))
     assert receive(file_ledger, complaint(2)) == ["added"]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -27,6 +29,11 @@ _CACHE_KIB = 64 * 1024
 _BULK_CACHE_KIB = 256 * 1024
 # Before this version a write-ahead log can lose committed writes when a checkpoint meets a writer.
 _WAL_SINCE = (3, 51, 3)
+_BUSY_MS = 30_000
+_PAUSE_S = (0.002, 0.02)
+_LOCKED = "database is locked"
+# SQLite's words for a full disk, which it meets while it writes, before anything counts as committed.
+_FULL = "database or disk is full"
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
 
@@ -142,7 +149,7 @@ def _on_connect(connection: Any, _record: Any) -> None:
     # Asked of the connection: the library behind it need not be the one that Python's own module was built with.
     cursor.execute("SELECT sqlite_version()")
     wal = tuple(map(int, cursor.fetchone()[0].split("."))) >= _WAL_SINCE
-    cursor.execute("PRAGMA busy_timeout=30000")
+    cursor.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
     cursor.execute(f"PRAGMA journal_mode={'WAL' if wal else 'DELETE'}")
     cursor.execute(f"PRAGMA synchronous={'FULL' if wal else 'EXTRA'}")
     cursor.execute("PRAGMA foreign_keys=ON")
@@ -153,8 +160,30 @@ def _on_connect(connection: Any, _record: Any) -> None:
 
 def _on_begin(connection: Connection) -> None:
     # A deferred transaction that reads before it writes loses to any other writer, whatever the timeout.
-    writing = connection.get_execution_options().get(_WRITING, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+    if not connection.get_execution_options().get(_WRITING, False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    # SQLite's own waiting looks ten times a second whether the lock is free, and of a crowd that writes without a
+    # pause the unlucky would wait longer than the 30 s.
+    connection.exec_driver_sql("PRAGMA busy_timeout=0")
+    try:
+        _patiently(lambda: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={_BUSY_MS}")
+
+
+def _patiently(do: Callable[[], object]) -> None:
+    """Try to *do* what needs a lock of SQLite's for up to 30 s, at random moments, so that nobody is always late."""
+    until = time.monotonic() + _BUSY_MS / 1000
+    while True:
+        try:
+            do()
+        except (sa.exc.OperationalError, sqlite3.OperationalError) as error:
+            if _LOCKED not in str(error) or time.monotonic() > until:
+                raise
+        else:
+            return
+        time.sleep(random.uniform(*_PAUSE_S))  # noqa: S311 - nothing is hidden by it
 
 
 @contextlib.contextmanager
@@ -165,6 +194,7 @@ def writing(engine: Engine, *, bulk: bool = False) -> Iterator[Connection]:
     million complaints nearly every page would be fetched anew for each. Raises :class:`LedgerError` when the
     database refuses (full disk, locked for longer than 30 s, gone).
     """
+    committing = False
     try:
         with engine.connect().execution_options(**{_WRITING: True}) as connection, connection.begin():
             if connection.dialect.name == "postgresql":
@@ -173,8 +203,9 @@ def writing(engine: Engine, *, bulk: bool = False) -> Iterator[Connection]:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITE_LOCK)))
             with _cache(connection, _BULK_CACHE_KIB) if bulk else contextlib.nullcontext():
                 yield connection
+            committing = True
     except (sa.exc.DBAPIError, sqlite3.Error) as error:
-        busy = "database is locked" in str(error)
+        busy = _LOCKED in str(error)
         why = (
             "somebody else has been writing for 30 s; try again when they are done"
             if busy
@@ -182,6 +213,12 @@ def writing(engine: Engine, *, bulk: bool = False) -> Iterator[Connection]:
         )
         # A traceback shows the cause too, and with it the details that reason_of leaves out.
         told = None if _diagnosis(error, "message_detail") else error
+        if committing and not busy and _FULL not in str(error):
+            # The last call to a disk, or a server's answer, may fail when all is written: nobody here can know.
+            raise LedgerError(
+                f"It is not certain that the ledger was written: {why}. "
+                "Look whether what you entered is there before you enter it again."
+            ) from told
         raise LedgerError(f"The ledger could not be written, nothing was changed: {why}.") from told
 
 

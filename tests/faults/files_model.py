@@ -22,6 +22,8 @@ from typing import Any
 
 from fieldkit import files
 
+from .totals import Totals
+
 SECTOR = 512
 #: At each point so many disks are looked at when there are more.
 MOST_A_POINT = 48
@@ -348,30 +350,30 @@ def random_script(chance: random.Random) -> tuple[dict[str, bytes], list[Write]]
     return before, [Write(chance.choice(names), content()) for _ in range(chance.randint(1, 3))]
 
 
-def run(seed: int, cuts: int) -> dict[str, int]:
-    """Look at *cuts* power cuts in random scripts of writes by :mod:`fieldkit.files`; *lost* must be 0.
+def run(seed: int, cuts: int) -> Totals:
+    """Look at *cuts* power cuts in random scripts of writes by :mod:`fieldkit.files`; none may be lost.
 
-    ``scripts`` and ``writes`` say how many ran, ``acknowledged`` how many writes had returned before a cut, ``swept``
-    how many disks were rebuilt and swept clean of what the cut left.
+    Its *calls* are the writes that had returned before a cut; of some disks it is looked whether what the cut left is
+    swept away.
     """
-    chance = random.Random(seed)  # noqa: S311 - chooses what to test
-    totals = dict.fromkeys(("scripts", "writes", "acknowledged", "cuts", "lost", "swept"), 0)
-    while totals["cuts"] < cuts:
-        before, script = random_script(chance)
-        writer = chance.choice((files.write_bytes, by_replacing))
-        totals["scripts"] += 1
-        totals["writes"] += len(script)
-        with tempfile.TemporaryDirectory(prefix="fieldkit-faults-") as folder:
-            for cut, wrong in itertools.islice(
-                checked(Path(folder), before, script, writer, chance), cuts - totals["cuts"]
-            ):
-                totals["cuts"] += 1
-                totals["acknowledged"] += cut.returned
-                totals["lost"] += len(wrong)
-                if any(map(_hidden, cut.tree)) and chance.random() < 0.02:
-                    totals["lost"] += len(_not_swept(cut))
-                    totals["swept"] += 1
-    return {"seed": seed, **totals}
+    chance = random.Random(seed)
+    totals = Totals("power cuts, files")
+    with totals.timed():
+        while totals.attempts < cuts:
+            before, script = random_script(chance)
+            writer = chance.choice((files.write_bytes, by_replacing))
+            with tempfile.TemporaryDirectory(prefix="fieldkit-faults-") as folder:
+                for cut, wrong in itertools.islice(
+                    checked(Path(folder), before, script, writer, chance), cuts - totals.attempts
+                ):
+                    totals.attempts += 1
+                    totals.calls += cut.returned
+                    totals.acknowledged += cut.returned
+                    totals.lost += len(wrong)
+                    totals.notes += wrong
+                    if any(map(_hidden, cut.tree)) and chance.random() < 0.02:
+                        totals.half += len(_not_swept(cut))
+    return totals
 
 
 def _not_swept(cut: Cut) -> list[Path]:
