@@ -150,12 +150,11 @@ def event_of(plain: Mapping[str, Any]) -> Event:
     wrong += sorted(set(plain) - {field.name for field in fields(Event)})
     if wrong:
         raise LedgerError(f"It is no event: {wrong[0][:40]!r} is missing, or not what it should be.")
-    return Event(
-        **{
-            field.name: bytes.fromhex(plain[field.name]) if field.type == "bytes" else plain[field.name]
-            for field in fields(Event)
-        }
-    )
+    values: dict[str, Any] = {
+        field.name: bytes.fromhex(plain[field.name]) if field.type == "bytes" else plain[field.name]
+        for field in fields(Event)
+    }
+    return Event(**values)
 
 
 def _hexed(value: Any) -> Any:

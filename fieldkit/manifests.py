@@ -81,23 +81,25 @@ class Packing:
             _settle(file)
         self.files[name] = FileNote(running.hexdigest(), size)
 
-    def copy(self, source: Path, name: str, earlier: Path | None = None) -> FileNote:
-        """Put a copy of *source* in; where *earlier* is given, that file is the same and may be linked instead."""
-        if earlier is not None:
-            with contextlib.suppress(OSError):  # a file system without hard links
-                self._path(name).hardlink_to(earlier)
-                return self.note(name)
+    def copy(self, source: Path, name: str) -> FileNote:
+        """Put a copy of *source* in."""
         with source.open("rb") as file, self.writing(name) as write:
             while part := file.read(_PART):
                 write(part)
         return self.files[name]
 
-    def note(self, name: str) -> FileNote:
-        """Take down what the file *name*, which is in the folder already, holds."""
-        with (self.folder / name).open("rb+" if os.name == "nt" else "rb") as file:
-            _settle(file)
-        self.files[name] = note_of(self.folder / name)
-        return self.files[name]
+    def link(self, name: str, earlier: Path, note: FileNote) -> bool:
+        """Put the file *earlier*, which should hold what *note* says, in as a hard link; whether that could be done."""
+        path = self._path(name)
+        try:
+            path.hardlink_to(earlier)
+        except OSError:  # no such file, or a file system without hard links
+            return False
+        if note_of(path) == note:
+            self.files[name] = note
+            return True
+        path.unlink()
+        return False
 
     def seal(self, kind: str, about: Mapping[str, Any], keys: Keys) -> Manifest:
         """Write the manifest and its signature; the folder is on disk then."""
@@ -208,19 +210,23 @@ def public_key_of(given: str | Path) -> bytes:
 
 def sync_folders(folder: Path) -> None:
     """Have the names in *folder*, and in every folder below it, on disk."""
+    for parent, _, _ in os.walk(folder):
+        sync_folder(Path(parent))
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in *folder* on disk."""
     if os.name == "nt":  # where a folder cannot be opened, and the file system journals names itself
         return
-    for parent, _, _ in os.walk(folder):
-        handle = os.open(parent, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _settle(file: BinaryIO) -> None:
-    with contextlib.suppress(ValueError):  # opened for reading
-        file.flush()
+    file.flush()
     os.fsync(file.fileno())
 
 
