@@ -10,11 +10,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fieldkit.backups import back_up, prune, restore
     from fieldkit.casework import confirm_place, import_complaints, link_complaints
     from fieldkit.dashboards.server import serve
     from fieldkit.dashboards.symposium import symposium
     from fieldkit.demo.story import make_demo
     from fieldkit.errors import FieldkitError
+    from fieldkit.exports import export, import_export, verify_export
     from fieldkit.plugins import list_plugins
     from fieldkit.records.batch import run_records
     from fieldkit.records.investigation import investigation
@@ -27,34 +29,46 @@ __version__ = "0.1.0"
 _HOMES = {
     "FieldkitError": ("fieldkit.errors", "FieldkitError"),
     "Workspace": ("fieldkit.workspace", "Workspace"),
+    "back_up": ("fieldkit.backups", "back_up"),
     "confirm_place": ("fieldkit.casework", "confirm_place"),
+    "export": ("fieldkit.exports", "export"),
     "import_complaints": ("fieldkit.casework", "import_complaints"),
+    "import_export": ("fieldkit.exports", "import_export"),
     "init": ("fieldkit.workspace", "init_workspace"),
     "investigation": ("fieldkit.records", "investigation"),
     "link_complaints": ("fieldkit.casework", "link_complaints"),
     "list_plugins": ("fieldkit.plugins", "list_plugins"),
     "make_demo": ("fieldkit.demo.story", "make_demo"),
     "open": ("fieldkit.workspace", "open_workspace"),
+    "prune": ("fieldkit.backups", "prune"),
+    "restore": ("fieldkit.backups", "restore"),
     "run_records": ("fieldkit.records", "run_records"),
     "serve": ("fieldkit.dashboards.server", "serve"),
     "symposium": ("fieldkit.dashboards.symposium", "symposium"),
+    "verify_export": ("fieldkit.exports", "verify_export"),
 }
 
 __all__ = [
     "FieldkitError",
     "Workspace",
     "__version__",
+    "back_up",
     "confirm_place",
+    "export",
     "import_complaints",
+    "import_export",
     "init",
     "investigation",
     "link_complaints",
     "list_plugins",
     "make_demo",
     "open",
+    "prune",
+    "restore",
     "run_records",
     "serve",
     "symposium",
+    "verify_export",
 ]
 
 

@@ -202,6 +202,9 @@ class _Absorbing:
             self._move_head(chain)
 
     def _check_head(self, head: Head) -> None:
+        check_name(head.origin, "origin")
+        if not 0 < head.sequence <= _BIGGEST:
+            raise LedgerError(f"The head of {head.origin} names the impossible event {head.sequence}.")
         chain = self._chain(head.origin)
         event = tables.event.c
         at = (event.origin == head.origin) & (event.sequence == head.sequence)
@@ -317,6 +320,8 @@ def _merge_sealed(connection: Connection, sealed: Mapping[str, Sequence[tuple[An
     """Add those rows of the vault, and of *imported*, whose key is not here yet; what is here stays as it is."""
     for table in (*tables.VAULT, tables.imported):
         rows = sealed.get(table.name, ())
+        if table is tables.vault and len(rows) > 1:
+            raise LedgerError("What is sealed names two vaults, and a ledger has one. Use another copy.")
         if table is tables.vault and vault.public_key(connection) is not None:
             # Each office seals to its own vault; what was sealed to another's is kept for whoever holds that key.
             continue
