@@ -297,7 +297,8 @@ def check_event(event: Event) -> None:
 
 
 def _named(event: Event) -> str:
-    return f"Event {event.sequence} of {event.origin[:40]}"
+    # An origin that is none may hold anything.
+    return f"Event {event.sequence} of {repr(event.origin[:40])[1:-1]}"
 
 
 def _row(event: Event) -> tuple[Any, ...]:
