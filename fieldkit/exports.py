@@ -119,7 +119,8 @@ def _export_frames(ws: Workspace, path: Path, names: Sequence[str]) -> ExportRes
     if path.suffix.lower() == ".parquet":
         maps.write_map(complaints, path, title={"zh": "投诉", "en": "Complaints"})
     else:
-        points = gpd.points_from_xy(cases["lon"], cases["lat"])
+        points = gpd.GeoSeries(gpd.points_from_xy(cases["lon"], cases["lat"]), index=cases.index)
+        points[cases["lon"].isna()] = None
         placed = gpd.GeoDataFrame(cases, geometry=points, crs="EPSG:4326")
         maps.write_layers({"complaints": complaints, "cases": placed}, path)
     return ExportResult(path, 0, 0, path.stat().st_size, "", "", complaints=len(complaints), cases=len(cases))

@@ -141,7 +141,10 @@ def read_manifest(folder: Path, kind: str, *, key: bytes | None = None) -> Manif
     Raises :class:`~fieldkit.errors.ManifestError`. The files themselves are for :func:`wrong_files` to look at.
     """
     data, signature = (_read(folder, name, kind) for name in (NAME, SIGNATURE))
-    changed = ManifestError(f"{NAME} in {folder} was changed since it was signed. Use another copy.")
+    changed = ManifestError(
+        f"{NAME} in {folder} and its signature in {SIGNATURE} do not belong together: one of them was changed. "
+        "Use another copy."
+    )
     try:
         plain = strict_json(data.decode("utf-8"))
         signer = bytes.fromhex(plain["key"])

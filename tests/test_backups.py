@@ -288,8 +288,8 @@ def test_evidence_that_was_altered_or_is_missing_is_flagged_not_hidden(
     altered.write_bytes(b"another")
     gone.unlink()
     flags = back_up(office).flags
-    assert [flag.split(" in ")[0] for flag in flags] == [
-        f"The evidence evidence/{altered.parent.name}/{altered.name} was altered since it was taken",
+    assert [flag.split(";")[0].removesuffix(" in the workspace.") for flag in flags] == [
+        f"The evidence evidence/{altered.parent.name}/{altered.name} was altered since it was taken in",
         f"The evidence {altered.stem[:12]}… is missing",
         f"The evidence {gone.stem[:12]}… is missing",
     ]

@@ -70,7 +70,7 @@ class LooseChains:
             yield Problem(head.origin, head.sequence, message)
         if last is None or last.sequence > head.sequence or (self._whole and last.sequence < head.sequence):
             at = 0 if last is None else last.sequence
-            message = f"The chain of {head.origin} ends at event {at}, but its head names another end ({head.sequence})."
+            message = f"The chain of {head.origin} ends at event {at}, but its head names another ({head.sequence})."
             yield Problem(head.origin, at, message)
         elif last.sequence == head.sequence and last.digest != head.digest:
             message = f"Event {head.sequence} of {head.origin} is not the one that its head names."
