@@ -19,6 +19,7 @@ from typing import Any
 from fieldkit import __version__
 from fieldkit.errors import ExportError, LedgerError, ManifestError
 from fieldkit.events import DEVICE_ENROLLED, Event, event_of
+from fieldkit.files import replacing
 from fieldkit.jsonlines import JsonRefused, line_of, lines_in
 from fieldkit.keys import Keys
 from fieldkit.ledger import Ledger, Problem
@@ -318,12 +319,11 @@ def _evidence_taken_in(ws: Workspace, source: Path, manifest: Manifest) -> Itera
                     )
                 continue
             made += [one for one in reversed(target.parents) if not one.exists()]
-            target.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(target) as temporary:
+                shutil.copyfile(source / name, temporary)
+                if note_of(temporary) != note:
+                    raise ExportError(f"{name} was changed while it was being read. Try again.")
             added.append(target)
-            packing = Packing(ws.settings.folder)
-            if packing.copy(source / name, name) != note:
-                raise ExportError(f"{name} was changed while it was being read. Try again.")
-            sync_folder(target.parent)
         yield added
     except BaseException:
         for path in added:
@@ -332,11 +332,6 @@ def _evidence_taken_in(ws: Workspace, source: Path, manifest: Manifest) -> Itera
             with contextlib.suppress(OSError):
                 folder.rmdir()
         raise
-
-
-def is_export(folder: str | Path) -> bool:
-    """Whether *folder* looks like an export, or what is left of one, rather than a workspace."""
-    return any((Path(folder) / name).is_file() for name in (EVENTS, README, "manifest.json"))
 
 
 def verify_export(folder: str | Path, key: bytes | None = None, *, progress: bool = False) -> list[Problem]:

@@ -32,7 +32,8 @@ from fieldkit.testing import sample_workspace
 from fieldkit.workspace import Workspace, open_workspace
 
 NOON = datetime(2017, 7, 1, 12, tzinfo=UTC)
-WRITERS, BACKUPS = 5, 6
+#: How many write at once, and how many backups are made meanwhile; the bar is 8 and 100, which takes some minutes.
+WRITERS, BACKUPS = (int(n) for n in os.environ.get("FIELDKIT_TEST_BACKUPS", "5,6").split(","))
 
 
 def add_evidence(ws: Workspace, content: bytes) -> Path:
