@@ -332,6 +332,8 @@ def _check_restored(source: Path, manifest: Manifest, unfinished: Path, ledger: 
                 shutil.copyfile(source / LEDGER, Path(scratch) / LEDGER)
                 with contextlib.closing(restored.beside(Path(scratch) / LEDGER)) as copy:
                     restored.fill_from(copy)
+        if found := restored.damage():
+            raise BackupError(f"{source} is not good: SQLite says {found[0]!r}. Use another backup.")
         problems = restored.verify(heads=read_heads(source / HEADS))
         if problems:
             raise BackupError(f"{source} is not good: {problems[0].message} Use another backup.")

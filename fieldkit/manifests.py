@@ -176,6 +176,8 @@ def wrong_files(
             yield name, f"{name} is missing."
         elif path.is_symlink():
             yield name, f"{name} is a link now, not the file that was put in."
+        elif not path.is_file():  # a pipe would be waited for
+            yield name, f"{name} is no file any more."
         else:
             try:
                 same = path.stat().st_size == note.size and note_of(path) == note
@@ -236,6 +238,8 @@ def _settle(file: BinaryIO) -> None:
 def _read(folder: Path, name: str, kind: str) -> bytes:
     path = folder / name
     try:
+        if path.exists() and not path.is_file():
+            raise ManifestError(f"{path} is no file. Use another copy.")
         if path.stat().st_size > _LARGEST:
             raise ManifestError(f"{path} is far too large for what it should be. Use another copy.")
         return path.read_bytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,21 @@ def test_what_is_no_list_is_refused(folder: Path, keys: Keys, data: bytes) -> No
     signed(folder, keys, data)
     with pytest.raises(ManifestError, match="do not belong together"):
         read_manifest(folder, "letter")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such pipes")
+@pytest.mark.parametrize("name", ["one.txt", "manifest.json", "manifest.signature"])
+def test_a_pipe_is_not_waited_for(folder: Path, keys: Keys, name: str) -> None:
+    packing = Packing(folder)
+    packing.write("one.txt", b"")
+    manifest = packing.seal("letter", {}, keys)
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    if name == "one.txt":
+        assert list(wrong_files(folder, manifest)) == [("one.txt", "one.txt is no file any more.")]
+    else:
+        with pytest.raises(ManifestError, match="is no file"):
+            read_manifest(folder, "letter")
 
 
 def test_a_doubled_key_is_refused_however_it_is_signed(folder: Path, keys: Keys) -> None:
