@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fieldkit.backups import back_up, prune, restore
     from fieldkit.casework import (
         add_evidence,
         confirm_place,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from fieldkit.dashboards.symposium import symposium
     from fieldkit.demo.story import make_demo
     from fieldkit.errors import FieldkitError
+    from fieldkit.exports import export, import_export, verify_export
     from fieldkit.plugins import list_plugins
     from fieldkit.records.batch import run_records
     from fieldkit.records.investigation import investigation
@@ -38,9 +40,12 @@ _HOMES = {
     "FieldkitError": ("fieldkit.errors", "FieldkitError"),
     "Workspace": ("fieldkit.workspace", "Workspace"),
     "add_evidence": ("fieldkit.casework", "add_evidence"),
+    "back_up": ("fieldkit.backups", "back_up"),
     "confirm_place": ("fieldkit.casework", "confirm_place"),
+    "export": ("fieldkit.exports", "export"),
     "forget_complainant": ("fieldkit.casework", "forget_complainant"),
     "import_complaints": ("fieldkit.casework", "import_complaints"),
+    "import_export": ("fieldkit.exports", "import_export"),
     "init": ("fieldkit.workspace", "init_workspace"),
     "investigation": ("fieldkit.records", "investigation"),
     "link_complaints": ("fieldkit.casework", "link_complaints"),
@@ -48,12 +53,15 @@ _HOMES = {
     "make_demo": ("fieldkit.demo.story", "make_demo"),
     "open_complainant": ("fieldkit.casework", "open_complainant"),
     "open": ("fieldkit.workspace", "open_workspace"),
+    "prune": ("fieldkit.backups", "prune"),
     "redact_evidence": ("fieldkit.casework", "redact_evidence"),
+    "restore": ("fieldkit.backups", "restore"),
     "run_records": ("fieldkit.records", "run_records"),
     "serve": ("fieldkit.dashboards.server", "serve"),
     "stamp_evidence": ("fieldkit.casework", "stamp_evidence"),
     "symposium": ("fieldkit.dashboards.symposium", "symposium"),
     "verify_evidence": ("fieldkit.casework", "verify_evidence"),
+    "verify_export": ("fieldkit.exports", "verify_export"),
 }
 
 __all__ = [
@@ -61,9 +69,12 @@ __all__ = [
     "Workspace",
     "__version__",
     "add_evidence",
+    "back_up",
     "confirm_place",
+    "export",
     "forget_complainant",
     "import_complaints",
+    "import_export",
     "init",
     "investigation",
     "link_complaints",
@@ -71,12 +82,15 @@ __all__ = [
     "make_demo",
     "open",
     "open_complainant",
+    "prune",
     "redact_evidence",
+    "restore",
     "run_records",
     "serve",
     "stamp_evidence",
     "symposium",
     "verify_evidence",
+    "verify_export",
 ]
 
 

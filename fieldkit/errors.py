@@ -56,6 +56,18 @@ class NotAllowed(FieldkitError):
     """Whoever asks does not have the role that this needs."""
 
 
+class ManifestError(FieldkitError):
+    """A folder's signed list of files is missing, forged, newer than this kit, or not what lies in the folder."""
+
+
+class BackupError(FieldkitError):
+    """A backup cannot be made, was not good, or cannot be restored there."""
+
+
+class ExportError(FieldkitError):
+    """An export cannot be written or taken in."""
+
+
 class UnknownCase(FieldkitError):
     """No case has this id or number."""
 

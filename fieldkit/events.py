@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -138,6 +138,43 @@ class Event:
     def order(self) -> tuple[int, str, int]:
         """The key that puts events of one subject into the same order on every device."""
         return (self.tick, self.origin, self.sequence)
+
+    def plain(self) -> dict[str, Any]:
+        """Every field as JSON has it, bytes in hexadecimal digits, the payload as the text that was hashed."""
+        names = (field.name for field in fields(self))
+        return {name: _hexed(getattr(self, name)) for name in names}
+
+
+def event_of(plain: Mapping[str, Any]) -> Event:
+    """The event that :meth:`Event.plain` wrote; raises :class:`LedgerError` when it is none.
+
+    Only the form is looked at: whether it is genuine, its digest and its chain say.
+    """
+    wrong = [
+        field.name for field in fields(Event) if not _is_field(field.type, plain.get(field.name, _MISSING))
+    ]
+    wrong += sorted(set(plain) - {field.name for field in fields(Event)})
+    if wrong:
+        raise LedgerError(f"It is no event: {wrong[0][:40]!r} is missing, or not what it should be.")
+    values: dict[str, Any] = {
+        field.name: bytes.fromhex(plain[field.name]) if field.type == "bytes" else plain[field.name]
+        for field in fields(Event)
+    }
+    return Event(**values)
+
+
+def _hexed(value: Any) -> Any:
+    return value.hex() if isinstance(value, bytes) else value
+
+
+_MISSING = object()
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def _is_field(kind: Any, value: Any) -> bool:
+    if kind == "bytes":
+        return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
+    return type(value) is {"str": str, "int": int}[kind]
 
 
 def canonical(value: object) -> str:

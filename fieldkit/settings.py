@@ -138,9 +138,7 @@ def write_settings(folder: Path, **values: str) -> Settings:
         )
     values = {"origin": uuid.uuid4().hex[:12], **values}
     settings = _checked(folder, path, dict(values), {})
-    lines = ["# A fieldkit workspace. The manual's page on settings says what else may stand here."]
-    lines += [f"{key} = {_toml_text(value)}" for key, value in values.items()]
-    write_text(path, "\n".join(lines) + "\n")
+    write_text(path, _toml(values))
     return settings
 
 
@@ -150,6 +148,16 @@ def planned_ledger(
     """The address of the ledger that the workspace *folder* would have, were it made with *values*."""
     given = environment.get("FIELDKIT_LEDGER", values.get("ledger", f"{_SQLITE}ledger.sqlite"))
     return _in_folder(folder, given)
+
+
+def settings_text(file: Path, **changed: str | None) -> str:
+    """What the settings in *file* say, with some of them changed (None leaves one out), as text for another file."""
+    try:
+        values: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} cannot be read: {error}.") from error
+    values |= changed
+    return _toml({key: value for key, value in values.items() if value is not None})
 
 
 def asset(relative: str) -> Path:
@@ -208,6 +216,20 @@ def _in_folder(folder: Path, ledger: str) -> str:
     if file == ledger or file in ("", ":memory:") or file.startswith("file:"):
         return ledger
     return f"{_SQLITE}{(folder / file).as_posix()}"
+
+
+def _toml(values: Mapping[str, Any]) -> str:
+    lines = ["# A fieldkit workspace. The manual's page on settings says what else may stand here."]
+    lines += [f"{key} = {_toml_value(value)}" for key, value in values.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml_value, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return _toml_text(value) if isinstance(value, str) else str(value)
 
 
 def _toml_text(value: str) -> str:

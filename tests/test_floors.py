@@ -13,9 +13,9 @@ PACKAGE = Path(__file__).parents[1] / "fieldkit"
 
 #: From the ground up. A module may import from lower floors only: not from its own, not from higher ones.
 FLOORS = (
-    ("errors", "files", "formulas"),
+    ("errors", "files", "formulas", "jsonlines"),
     ("settings", "keys"),
-    ("places", "vocabulary", "workdays", "fonts"),
+    ("places", "vocabulary", "workdays", "fonts", "manifests"),
     ("complaints", "evidence"),
     ("events",),
     ("cases", "roles"),
@@ -24,7 +24,7 @@ FLOORS = (
     ("intake", "ledger", "analysis", "maps"),
     ("packs",),
     ("workspace",),
-    ("figures", "casework", "bundles"),
+    ("figures", "casework", "bundles", "backups", "exports"),
     ("records", "meetings", "disclosure"),
     ("dashboards",),
     ("demo",),

@@ -56,6 +56,7 @@ BINARY = {
     ".pdf",
     ".xlsx",
     ".parquet",
+    ".zip",
 }
 
 

@@ -31,6 +31,10 @@ COMMANDS = {
     "roles": "Show or change who may see who complained.",
     "verify": "Check that no event and no evidence was changed since it was written.",
     "heads": "Show where the chain of each device ends, signed.",
+    "backup": "Back the workspace up, and restore the copy once before it counts.",
+    "restore": "Make a new workspace from a backup.",
+    "export": "Write the ledger for other programs: a folder, a GeoPackage, a GeoParquet.",
+    "import-export": "Take an exported folder in.",
     "rebuild": "Make the ledger's tables anew from its events.",
     "plugins": "List the plugins, and from which package each comes.",
 }
@@ -46,7 +50,7 @@ class _Commands(click.Group):
         if name not in COMMANDS:
             return None
         module = importlib.import_module(
-            f"fieldkit.cli.{name}_command" if name == "import" else f"fieldkit.cli.{name}"
+            f"fieldkit.cli.{name}_command" if name == "import" else f"fieldkit.cli.{name.replace('-', '_')}"
         )
         command: click.Command = module.command
         return command

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("verify")
+@click.argument("export", required=False, type=click.Path(file_okay=False))
 @click.option(
     "--heads",
     "files",
@@ -26,13 +27,31 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False),
     help="Heads that were kept elsewhere (`fieldkit heads --out`): nothing may be missing that they name.",
 )
+@click.option(
+    "--key", metavar="KEY", help="The public key that must have signed EXPORT: 64 digits, or a file."
+)
 @workspace_option
 @json_option
 @click.pass_context
-def command(ctx: click.Context, /, workspace: str | None, as_json: bool, files: tuple[str, ...]) -> None:
-    """Read every event and all evidence again: none may have been changed, removed, inserted or swapped."""
+def command(
+    ctx: click.Context,
+    /,
+    workspace: str | None,
+    as_json: bool,
+    files: tuple[str, ...],
+    export: str | None,
+    key: str | None,
+) -> None:
+    """Read every event and all evidence again: none may have been changed, removed, inserted or swapped.
+
+    With the folder of an EXPORT that is checked instead, alone: no workspace is needed.
+    """
     import fieldkit as fk
+    from fieldkit.cli.verifying_exports import verify_export_folder
     from fieldkit.ledger.heads import read_heads
+
+    if export is not None:
+        verify_export_folder(ctx, export, key, as_json)
 
     ws = fk.open(workspace)
     heads = [head for file in files for head in read_heads(Path(file))]

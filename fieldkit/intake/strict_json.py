@@ -3,43 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 from fieldkit.errors import IntakeError
 from fieldkit.intake.encodings import find_encoding, open_text
+from fieldkit.jsonlines import DECODER, JsonRefused
 
 _CHUNK = 1 << 18
 _LARGEST_PIECE = 64 << 20
 _SPACE = " \t\n\r\x1e\ufeff"
-
-
-class _Refused(ValueError):
-    """What the strict rules forbid."""
-
-
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise _Refused(f"the key {next(k for k in keys if keys.count(k) > 1)!r} stands twice in one object")
-    return result
-
-
-def _constant(name: str) -> Any:
-    raise _Refused(f"{name} is no JSON")
-
-
-def _float(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise _Refused(f"the number {text[:20]} is too large")
-    return value
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_float)
 
 
 def readable_json(document: Any) -> str:
@@ -77,7 +51,7 @@ class JsonFile:
         try:
             with open_text(self.path, self.encoding) as text:
                 yield from self._elements(_Buffer(text))
-        except _Refused as error:
+        except JsonRefused as error:
             raise IntakeError(
                 f"{self.path.name} is not strict JSON: {error}. Mend it and try again."
             ) from error
@@ -95,7 +69,7 @@ class JsonFile:
             self._end(buffer)
             return
         if first != "{":
-            raise _Refused("it is neither an object nor a list")
+            raise JsonRefused("it is neither an object nor a list")
         if self.sequence and self._is_sequence():
             while buffer.peek():
                 yield buffer.value()
@@ -110,9 +84,9 @@ class JsonFile:
         while buffer.peek() != "}":
             key = buffer.value()
             if not isinstance(key, str):
-                raise _Refused("a key is no text")
+                raise JsonRefused("a key is no text")
             if key in self.outer:
-                raise _Refused(f"the key {key!r} stands twice in one object")
+                raise JsonRefused(f"the key {key!r} stands twice in one object")
             buffer.take(":")
             if key in self.names and buffer.peek() == "[" and not found:
                 found, self.outer[key] = True, ...
@@ -122,10 +96,10 @@ class JsonFile:
             if buffer.peek() == ",":
                 buffer.take(",")
                 if buffer.peek() == "}":
-                    raise _Refused("a comma stands before }")
+                    raise JsonRefused("a comma stands before }")
         buffer.take("}")
         if not found:
-            raise _Refused(f"it has no list called {' or '.join(self.names)}")
+            raise JsonRefused(f"it has no list called {' or '.join(self.names)}")
 
     def _is_sequence(self) -> bool:
         with open_text(self.path, self.encoding) as text:
@@ -136,7 +110,7 @@ class JsonFile:
     @staticmethod
     def _end(buffer: _Buffer) -> None:
         if buffer.peek():
-            raise _Refused("something stands behind its end")
+            raise JsonRefused("something stands behind its end")
 
 
 class _Buffer:
@@ -159,16 +133,16 @@ class _Buffer:
         """Step over *character*, which must come next."""
         found = self.peek()
         if found != character:
-            raise _Refused(f"{character} was expected, {found or 'the end of the file'} found")
+            raise JsonRefused(f"{character} was expected, {found or 'the end of the file'} found")
         self._at += 1
 
     def value(self) -> Any:
         """The next whole JSON value."""
         if not self.peek():
-            raise _Refused("it ends too early")
+            raise JsonRefused("it ends too early")
         while True:
             try:
-                value, end = _DECODER.raw_decode(self._data, self._at)
+                value, end = DECODER.raw_decode(self._data, self._at)
             except json.JSONDecodeError:
                 if len(self._data) - self._at > _LARGEST_PIECE or not self._more():
                     raise
@@ -187,9 +161,9 @@ class _Buffer:
             if self.peek() == ",":
                 self.take(",")
                 if self.peek() == "]":
-                    raise _Refused("a comma stands before ]")
+                    raise JsonRefused("a comma stands before ]")
             elif self.peek() != "]":
-                raise _Refused(f", or ] was expected, {self.peek() or 'the end of the file'} found")
+                raise JsonRefused(f", or ] was expected, {self.peek() or 'the end of the file'} found")
         self.take("]")
 
     def _more(self) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from fieldkit.complaints import Person
     from fieldkit.keys import Keys
+    from fieldkit.ledger.absorbing import Absorbed
     from fieldkit.ledger.frames import Filters
 
 __all__ = ["Head", "Ledger", "Outcome", "Problem", "Receipt", "Receiving"]
@@ -315,6 +317,84 @@ class Ledger:
 
         with store.reading(self._engine) as connection:
             return list(check_chains(connection, heads, trusted or {}))
+
+    def absorb(
+        self,
+        events: Iterable[Event],
+        heads: Iterable[Head] = (),
+        *,
+        trusted: Mapping[str, bytes] | None = None,
+        sealed: Mapping[str, Sequence[tuple[Any, ...]]] | None = None,
+        expected: str | None = None,
+    ) -> Absorbed:
+        """Take the chains of other devices in, all or nothing; the same again, or another order, changes nothing.
+
+        *events* have each device's in order, *heads* say where the chains end, signed. *trusted* vouches for the key of
+        a device, by its origin, where it was changed; *sealed* are rows of the vault. Where *expected* is given and
+        the ledger was empty before, its :meth:`state_hash` must be that afterwards. Raises :class:`LedgerError` naming
+        the origin and the sequence where a chain has a gap, was forked or changed, or is not signed.
+        """
+        from fieldkit.ledger.absorbing import absorb
+        from fieldkit.ledger.verification import state_hash
+
+        with store.writing(self._engine, bulk=True) as connection:
+            was_empty = not _count(connection, tables.head)
+            absorbed = absorb(connection, events, heads, trusted=trusted or {}, sealed=sealed or {})
+            if expected is not None and was_empty and state_hash(connection) != expected:
+                raise LedgerError(
+                    "The events give another state than the one that was exported, so nothing was taken in. "
+                    "Update the kit, or use another copy."
+                )
+        if absorbed.forgotten:
+            store.settle(self._engine)
+        return absorbed
+
+    def beside(self, path: Path) -> Ledger:
+        """The ledger in the SQLite file *path*, opened as this one is: same device, same keys."""
+        from fieldkit.ledger.copying import address_beside
+
+        url = address_beside(self.url, path)
+        return Ledger(url, origin=self._origin, actor=self._actor, clock=self._clock, keys=self._keys)
+
+    def copy_to(self, path: Path) -> None:
+        """Write all of this ledger as of now, the vault too, to the new SQLite file *path*; others may go on writing.
+
+        The file is not yet on disk for good when this returns. Raises :class:`LedgerError`.
+        """
+        from fieldkit.ledger.copying import vacuum_into
+
+        if self._engine.dialect.name == "sqlite":
+            vacuum_into(self._engine, path)
+            return
+        copy = self.beside(path)
+        try:
+            copy.fill_from(self)
+        finally:
+            copy.close()
+
+    def fill_from(self, other: Ledger) -> None:
+        """Copy every row of *other* into this ledger, which must be empty; all or nothing, whatever the databases."""
+        from fieldkit.ledger.copying import copy_rows
+
+        with store.reading(other._engine) as source, store.writing(self._engine, bulk=True) as target:
+            copy_rows(source, target)
+
+    def damage(self) -> list[str]:
+        """What SQLite finds damaged in the file, an empty list when nothing is."""
+        from fieldkit.ledger.copying import damage
+
+        with store.reading(self._engine) as connection:
+            return damage(connection)
+
+    def sealed(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the rows of the vault, sealed as they are, and what was imported, each with its table's name."""
+        from fieldkit.ledger.copying import rows_of
+
+        for table in (*tables.VAULT, tables.imported):
+            names = [column.name for column in table.columns]
+            with store.reading(self._engine) as connection:
+                for rows in rows_of(connection, table):
+                    yield from ((table.name, dict(zip(names, row, strict=True))) for row in rows)
 
     def data_version(self, *, as_of: datetime | None = None) -> str:
         """Twelve hex digits that change whenever an event is added that figures, maps and records are made from."""

@@ -7,7 +7,7 @@ from fieldkit.maps.drawing import MapLayer, add_drawing, draw_map
 from fieldkit.maps.folium_patch import map_text, patch_branca
 from fieldkit.maps.layers import AreasLayer, ComplaintsLayer, HotspotsLayer, PlacesLayer, layer_for
 from fieldkit.maps.still import still_map, still_result
-from fieldkit.maps.writing import write_map
+from fieldkit.maps.writing import write_layers, write_map
 
 __all__ = [
     "AreasLayer",
@@ -26,5 +26,6 @@ __all__ = [
     "patch_branca",
     "still_map",
     "still_result",
+    "write_layers",
     "write_map",
 ]

@@ -57,6 +57,25 @@ def write_map(
     return out
 
 
+def write_layers(frames: Mapping[str, gpd.GeoDataFrame], out: Path) -> Path:
+    """Write *frames* as the layers of one GeoPackage, by name, in WGS-84; the old file stays until it is complete.
+
+    GeoPackage knows times in UTC only, and QGIS shows them so: each is written twice, as ISO 8601 text of its own zone
+    under its name and, for the temporal controller, in UTC under its name with ``_utc``.
+    """
+    try:
+        with replacing(out) as temporary:
+            for layer, frame in frames.items():
+                plain: Any = _plain(_placed(frame, out))
+                for name in plain.select_dtypes("datetimetz").columns:
+                    plain[f"{name}_utc"] = plain[name].dt.tz_convert("UTC")
+                    plain[name] = [None if pd.isna(time) else time.isoformat() for time in plain[name]]
+                plain.to_file(temporary, driver="GPKG", engine="pyogrio", layer=layer)
+    except OSError as error:
+        raise MapError(f"{out} cannot be written: {error.strerror or error}.") from error
+    return out
+
+
 def _placed(frame: pd.DataFrame, out: Path) -> gpd.GeoDataFrame:
     if not isinstance(frame, gpd.GeoDataFrame) or frame.active_geometry_name is None:
         raise MapError(
