@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,7 +20,8 @@ from typing import Any
 
 from fieldkit import __version__
 from fieldkit.errors import BackupError, ManifestError
-from fieldkit.files import write_text
+from fieldkit.events import EVIDENCE_ADDED, EVIDENCE_DERIVED
+from fieldkit.files import make_folder, private_folder, put_folder_in_place, sweep, write_text
 from fieldkit.jsonlines import line_of
 from fieldkit.keys import Keys
 from fieldkit.ledger import Head, Ledger
@@ -33,8 +33,6 @@ from fieldkit.manifests import (
     check_files,
     note_of,
     read_manifest,
-    sync_folder,
-    sync_folders,
     wrong_files,
 )
 from fieldkit.settings import FILE_NAME, read_settings, settings_text
@@ -44,7 +42,6 @@ KIND = "backup"
 LEDGER, HEADS = "ledger.sqlite", "heads.jsonl"
 
 _NAMED = re.compile(r"backup-\d{8}T\d{6}Z(-\d{6})?")
-_UNFINISHED = re.compile(r"\.backup-.+")
 _LOCK = ".backup.lock"
 # What a piece of evidence is called: its own SHA-256, whatever stands behind a full stop.
 _CONTENT = re.compile(r"([0-9a-f]{64})(\.[\w.]*)?")
@@ -102,16 +99,14 @@ def back_up(ws: Workspace, target: str | Path | None = None, *, progress: bool =
         # folder that is synchronised.
         with contextlib.ExitStack() as stack:
             for place in dict.fromkeys((own, folder)):
-                place.mkdir(parents=True, exist_ok=True)
+                make_folder(place)
                 stack.enter_context(_alone_in(place))
-                _sweep(place)
+                sweep(place)
             step = stack.enter_context(_steps("Backing up", 6, progress))
-            scratch = stack.enter_context(_unfinished(own))
-            unfinished = stack.enter_context(_unfinished(folder))
+            scratch = stack.enter_context(private_folder(own))
+            unfinished = stack.enter_context(private_folder(folder))
             result = _made(ws, unfinished, scratch, step)
-            name = _free_name(folder)
-            unfinished.rename(name)
-            sync_folder(folder)
+            name = put_folder_in_place(unfinished, _free_name(folder))
     except OSError as error:
         raise BackupError(
             f"The backup in {folder} could not be made: {error.strerror or error}. Make room there, or name another "
@@ -204,7 +199,7 @@ def _pack_files(ws: Workspace, packing: Packing, earlier: tuple[Path, Manifest] 
         for path in sorted(settings.keys.glob(pattern)):
             packing.copy(path, f"keys/{path.name}")
     flags = []
-    for path in _files_below(settings.folder / "evidence"):
+    for path in _files_below(settings.evidence):
         found = _CONTENT.fullmatch(path.name)
         # Thumbnails can be made again.
         if found is None or path.parent.name == "thumbnails":
@@ -231,7 +226,7 @@ def _missing(copy: Ledger, packing: Packing) -> list[str]:
     """Evidence that events name but the workspace does not hold any more."""
     there = {note.sha256 for name, note in packing.files.items() if name.startswith("evidence/")}
     named: dict[str, None] = {}
-    for kind in ("evidence_added", "evidence_derived"):
+    for kind in (EVIDENCE_ADDED, EVIDENCE_DERIVED):
         for event in copy.events(kind=kind):
             named[str(event.data.get("sha256"))] = None
     return [
@@ -264,17 +259,14 @@ def restore(
         with _steps("Restoring", 4, progress) as step:
             step("checking the backup")
             check_files(source, manifest)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with _unfinished(target.parent, f".{target.name}-restoring-") as unfinished:
+            make_folder(target.parent)
+            sweep(target.parent)
+            with private_folder(target.parent) as unfinished:
                 step("copying files")
                 origin = _refill(source, manifest, unfinished, ledger)
                 step("checking the copy")
                 counts = _check_restored(source, manifest, unfinished, ledger)
-                if target.exists():
-                    target.rmdir()
-                sync_folders(unfinished)
-                unfinished.rename(target)
-                sync_folder(target.parent)
+                put_folder_in_place(unfinished, target)
                 step("done")
     except OSError as error:
         raise BackupError(
@@ -312,7 +304,7 @@ def _refill(source: Path, manifest: Manifest, unfinished: Path, ledger: str | No
         if packing.copy(source / name, name) != note:
             raise BackupError(f"{name} was changed while it was being read. Try again, from another copy.")
     for part in ("layers", "maps", "records", "out", "keys"):
-        (unfinished / part).mkdir(exist_ok=True)
+        make_folder(unfinished / part)
     (unfinished / "keys").chmod(0o700)
     origin = uuid.uuid4().hex[:12]
     text = settings_text(source / FILE_NAME, origin=origin, ledger=ledger)
@@ -328,9 +320,9 @@ def _check_restored(source: Path, manifest: Manifest, unfinished: Path, ledger: 
     try:
         if ledger is not None:
             # Opening may write, and the backup stays as it is.
-            with tempfile.TemporaryDirectory(dir=unfinished) as scratch:
-                shutil.copyfile(source / LEDGER, Path(scratch) / LEDGER)
-                with contextlib.closing(restored.beside(Path(scratch) / LEDGER)) as copy:
+            with private_folder(unfinished) as scratch:
+                shutil.copyfile(source / LEDGER, scratch / LEDGER)
+                with contextlib.closing(restored.beside(scratch / LEDGER)) as copy:
                     restored.fill_from(copy)
         if found := restored.damage():
             raise BackupError(f"{source} is not good: SQLite says {found[0]!r}. Use another backup.")
@@ -358,7 +350,7 @@ def prune(ws: Workspace, target: str | Path | None = None, *, keep: int) -> Prun
     folder = Path(target).expanduser().resolve() if target is not None else ws.settings.folder / "backups"
     result = PruneResult()
     with _alone_in(folder):
-        _sweep(folder)
+        sweep(folder)
         for path in _backups(folder):
             try:
                 manifest = read_manifest(path, KIND)
@@ -368,9 +360,8 @@ def prune(ws: Workspace, target: str | Path | None = None, *, keep: int) -> Prun
             if manifest.about.get("origin") != ws.settings.origin:
                 continue
             if len(result.kept) == keep:
-                gone = path.with_name(f".{path.name}-deleted")
-                path.rename(gone)
-                shutil.rmtree(gone)
+                with private_folder(folder) as gone:
+                    put_folder_in_place(path, gone / path.name)
                 result.deleted.append(path)
             elif wrong := next(wrong_files(path, manifest), None):
                 result.flags.append(f"{path.name} is not good: {wrong[1]}")
@@ -408,22 +399,6 @@ def _files_below(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith(".") and real not in entered)
         entered.add(real)
         yield from (Path(parent) / name for name in sorted(files) if not name.startswith("."))
-
-
-@contextlib.contextmanager
-def _unfinished(folder: Path, prefix: str = ".backup-") -> Iterator[Path]:
-    path = Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)  # not there any more when it has got its name
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what killed backups have left; nobody else works in *folder* meanwhile."""
-    for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink() and _UNFINISHED.fullmatch(path.name):
-            shutil.rmtree(path, ignore_errors=True)
 
 
 @contextlib.contextmanager

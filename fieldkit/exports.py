@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,8 +17,8 @@ from typing import Any
 
 from fieldkit import __version__
 from fieldkit.errors import ExportError, LedgerError, ManifestError
-from fieldkit.events import DEVICE_ENROLLED, Event, event_of
-from fieldkit.files import replacing
+from fieldkit.events import DEVICE_ENROLLED, EVIDENCE_ADDED, EVIDENCE_DERIVED, Event, event_of
+from fieldkit.files import make_folder, private_folder, put_folder_in_place, replacing, sweep
 from fieldkit.jsonlines import JsonRefused, line_of, lines_in
 from fieldkit.keys import Keys
 from fieldkit.ledger import Ledger, Problem
@@ -33,7 +32,6 @@ from fieldkit.manifests import (
     check_files,
     note_of,
     read_manifest,
-    sync_folder,
     wrong_files,
 )
 from fieldkit.workspace import Workspace
@@ -140,20 +138,19 @@ def export_folder(
         raise ExportError(f"{target} is not empty, and nothing is written over. Name a new folder.")
     names = list(cases)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
+        for place in (target.parent, ws.settings.folder):
+            sweep(place)
         with (
             _bar("Exporting", None, progress) as advance,
-            tempfile.TemporaryDirectory(prefix=".export-", dir=ws.settings.folder) as scratch,
-            _unfinished(target) as unfinished,
+            private_folder(ws.settings.folder) as scratch,
+            private_folder(target.parent) as unfinished,
         ):
             # Read from a copy of one moment, so that nobody waits for the export.
-            ws.ledger.copy_to(Path(scratch) / "ledger.sqlite")
-            with contextlib.closing(ws.ledger.beside(Path(scratch) / "ledger.sqlite")) as ledger:
+            ws.ledger.copy_to(scratch / "ledger.sqlite")
+            with contextlib.closing(ws.ledger.beside(scratch / "ledger.sqlite")) as ledger:
                 result = _packed(ws, ledger, unfinished, names, advance)
-            if target.exists():
-                target.rmdir()
-            unfinished.rename(target)
-            sync_folder(target.parent)
+            put_folder_in_place(unfinished, target)
     except OSError as error:
         raise ExportError(f"{target} could not be written: {error.strerror or error}.") from error
     return ExportResult(target, *result)
@@ -203,7 +200,7 @@ def _packed(
     return count, evidence, size, manifest.key.hex(), about["state_hash"], flags
 
 
-_EVIDENCE = ("evidence_added", "evidence_derived")
+_EVIDENCE = (EVIDENCE_ADDED, EVIDENCE_DERIVED)
 _VAULT = ("vault", "vault_batch", "person", "person_key", "complainant")
 
 
@@ -224,7 +221,7 @@ def _pack_evidence(
 ) -> tuple[int, list[str]]:
     """Copy evidence, of a whole export all of it; returns how many pieces, and the hashes of those not there."""
     there: dict[str, Path] = {}
-    for path in sorted((ws.settings.folder / "evidence").glob("*/*")):
+    for path in sorted(ws.settings.evidence.glob("*/*")):
         name = path.relative_to(ws.settings.folder).as_posix()
         if (found := _NAME.fullmatch(name)) and path.parent.name != "thumbnails" and path.is_file():
             there[found[1]] = path
@@ -379,15 +376,6 @@ def _line_problems(path: Path, take: Callable[[dict[str, Any]], Iterator[Problem
         return  # the list of files says so
     except OSError as error:
         yield Problem("", 0, f"{path.name} cannot be read: {error.strerror}.")
-
-
-@contextlib.contextmanager
-def _unfinished(target: Path) -> Iterator[Path]:
-    path = Path(tempfile.mkdtemp(prefix=f".{target.name}-exporting-", dir=target.parent))
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)  # not there any more when it has got its name
 
 
 @contextlib.contextmanager

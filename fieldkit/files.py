@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
 #: A leftover whose owner cannot be asked (another machine's, or its number has gone to another process) is swept
 #: after this many seconds.
@@ -89,7 +90,7 @@ def put_in_place(written: Path, path: Path, *, mode: int | None = None) -> Path:
     finally:
         os.close(handle)
     _rename(written, path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return path
 
 
@@ -108,8 +109,25 @@ def create(path: Path, data: bytes, *, mode: int) -> bool:
             if path.exists():
                 return False
             put_in_place(written, path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return True
+
+
+def put_folder_in_place(made: Path, target: Path) -> Path:
+    """Let the folder *made*, whose files are on disk, become *target*, which is absent or empty; returns *target*."""
+    if target.exists():
+        target.rmdir()
+    for parent, _, _ in os.walk(made):
+        sync_folder(Path(parent))
+    _rename(made, target)
+    sync_folder(target.parent)
+    return target
+
+
+def sync_file(file: IO[Any]) -> None:
+    """Have on disk what was written to *file*."""
+    file.flush()
+    _sync(file.fileno())
 
 
 @contextlib.contextmanager
@@ -138,7 +156,7 @@ def make_folder(folder: Path) -> None:
         folder = folder.parent
     for one in reversed(missing):
         one.mkdir(exist_ok=True)  # raises where a file stands
-        _sync_folder(one.parent)
+        sync_folder(one.parent)
 
 
 def sweep(folder: Path) -> list[Path]:
@@ -214,7 +232,8 @@ def _sync(handle: int) -> None:
     os.fsync(handle)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Have the names in *folder* on disk."""
     # Windows cannot open a folder for fsync; there a name that is written through (see _replace) takes along what was
     # made before it, for the file system's journal is in order.
     if _WINDOWS:

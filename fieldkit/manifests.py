@@ -15,9 +15,10 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from fieldkit.errors import ManifestError
+from fieldkit.files import make_folder, sync_file
 from fieldkit.jsonlines import JsonRefused, strict_json
 from fieldkit.keys import Keys, is_signed
 
@@ -78,7 +79,7 @@ class Packing:
 
         with path.open("xb") as file:
             yield write
-            _settle(file)
+            sync_file(file)
         self.files[name] = FileNote(running.hexdigest(), size)
 
     def copy(self, source: Path, name: str) -> FileNote:
@@ -102,7 +103,7 @@ class Packing:
         return False
 
     def seal(self, kind: str, about: Mapping[str, Any], keys: Keys) -> Manifest:
-        """Write the manifest and its signature; the folder is on disk then."""
+        """Write the manifest and its signature; the files are on disk then (their names: ``put_folder_in_place``)."""
         plain = {
             "format": FORMAT,
             "kind": kind,
@@ -114,14 +115,13 @@ class Packing:
         files = dict(self.files)
         self.write(NAME, data)
         self.write(SIGNATURE, f"{keys.sign(_STATEMENT + data).hex()}\n".encode())
-        sync_folders(self.folder)
         return Manifest(kind, about, files, keys.public)
 
     def _path(self, name: str) -> Path:
         if wrong := _wrong_name(name):
             raise ManifestError(f"The file {name!r} cannot be put in: {wrong}. Rename it.")
         path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         return path
 
 
@@ -211,28 +211,6 @@ def public_key_of(given: str | Path) -> bytes:
     if not _HEX_256.fullmatch(text.lower()):
         raise ManifestError(f"The file {given} holds no public key. It must hold 64 hexadecimal digits.")
     return bytes.fromhex(text)
-
-
-def sync_folders(folder: Path) -> None:
-    """Have the names in *folder*, and in every folder below it, on disk."""
-    for parent, _, _ in os.walk(folder):
-        sync_folder(Path(parent))
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the names in *folder* on disk."""
-    if os.name == "nt":  # where a folder cannot be opened, and the file system journals names itself
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _settle(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def _read(folder: Path, name: str, kind: str) -> bytes:

@@ -25,7 +25,7 @@ from fieldkit.backups import back_up, prune, restore
 from fieldkit.cli import cli
 from fieldkit.complaints import Complaint
 from fieldkit.errors import BackupError, FieldkitError, LedgerError, ManifestError
-from fieldkit.events import KINDS, Fact
+from fieldkit.events import Fact
 from fieldkit.keys import Keys
 from fieldkit.ledger import Receipt
 from fieldkit.testing import sample_workspace
@@ -283,14 +283,22 @@ def test_tables_that_differ_from_the_events_give_no_backup(office: Workspace) ->
 
 
 def test_evidence_that_was_altered_or_is_missing_is_flagged_not_hidden(
-    office: Workspace, monkeypatch: pytest.MonkeyPatch
+    office: Workspace,
 ) -> None:
-    monkeypatch.setitem(KINDS, "evidence_added", "case")
     altered, gone, whole = (
         add_evidence(office, content) for content in (b"a third", b"a fourth", b"a fifth")
     )
     for path in (altered, gone, whole):
-        office.ledger.append([Fact("A" * 12, "evidence_added", {"sha256": path.stem}, NOON)])
+        office.ledger.append(
+            [
+                Fact(
+                    "A" * 12,
+                    "evidence_added",
+                    {"sha256": path.stem, "size": 7, "type": "image/jpeg", "name": "a.jpg"},
+                    NOON,
+                )
+            ]
+        )
     altered.write_bytes(b"another")
     gone.unlink()
     flags = back_up(office).flags
@@ -347,7 +355,7 @@ def test_a_killed_backup_leaves_nothing_that_looks_like_one(
     assert done.returncode == -signal.SIGKILL, done.stderr
     left = copies(stick)
     assert left
-    assert all(name.startswith(".backup-") for name in left)
+    assert all(name.startswith(".fieldkit-") for name in left)
     assert (office.ledger.state_hash(), office.ledger.verify()) == (before, [])
     result = back_up(office, stick)
     assert copies(stick) == [result.folder.name]

@@ -21,7 +21,7 @@ from click.testing import CliRunner
 import fieldkit as fk
 from fieldkit.cli import cli
 from fieldkit.errors import ExportError, FieldkitError, ManifestError
-from fieldkit.events import KINDS, Fact, moment_of
+from fieldkit.events import Fact, moment_of
 from fieldkit.exports import ExportResult, export, import_export, verify_export
 from fieldkit.jsonlines import line_of
 from fieldkit.keys import Keys
@@ -48,13 +48,21 @@ def add_evidence(ws: Workspace, case: str, content: bytes) -> Path:
     path = ws.settings.folder / "evidence" / sha256[:2] / f"{sha256}.jpg"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-    ws.ledger.append([Fact(case, "evidence_added", {"sha256": sha256}, moment_of(0))])
+    ws.ledger.append(
+        [
+            Fact(
+                case,
+                "evidence_added",
+                {"sha256": sha256, "size": len(content), "type": "image/jpeg", "name": "a.jpg"},
+                moment_of(0),
+            )
+        ]
+    )
     return path
 
 
 @pytest.fixture
-def office(sample: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    monkeypatch.setitem(KINDS, "evidence_added", "case")
+def office(sample: Workspace) -> Workspace:
     for number, content in (("S-002", PHOTOS[0]), ("S-002", PHOTOS[1]), ("S-003", b"of another case")):
         add_evidence(sample, sample.ledger.find_case(number), content)
     return sample

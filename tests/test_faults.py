@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from faults import clocks, disk, failing_calls, kills, kinds, power_cuts, stores, totals, writers
 from faults.totals import Totals
-from faults.works import WORKS
 from hypothesis import given, settings
 
 SEED = 1
@@ -32,11 +31,6 @@ REDUCED = kills.shares(kinds.REDUCED_KILLS)
 @pytest.mark.parametrize("name", REDUCED)
 def test_a_killed_work_loses_nothing(name: str) -> None:
     fine(kills.run(SEED, REDUCED[name], name, deeds_each=6))
-
-
-def test_works_that_wait_for_a_part_of_the_kit_wait_no_longer_than_that() -> None:
-    for work in WORKS.values():
-        assert bool(work.missing) == bool(work.waits_for), f"{work.name}: {work.waits_for} is written, use it"
 
 
 def test_a_missing_record_and_a_half_one_are_seen(tmp_path: Path) -> None:

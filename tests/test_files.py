@@ -198,7 +198,7 @@ def test_every_new_folder_is_synced_into_the_one_above(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[Path] = []
-    monkeypatch.setattr(files, "_sync_folder", synced.append)
+    monkeypatch.setattr(files, "sync_folder", synced.append)
     files.make_folder(tmp_path / "a" / "b" / "c")
     files.make_folder(tmp_path / "a" / "b")
     assert synced == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]

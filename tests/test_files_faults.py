@@ -67,7 +67,7 @@ def in_place_and_synced(path: Path, data: bytes) -> None:
     os.write(handle, data)
     os.fsync(handle)
     os.close(handle)
-    files._sync_folder(path.parent)
+    files.sync_folder(path.parent)
 
 
 def renamed(path: Path, data: bytes, *, file: bool, folder: bool) -> None:
@@ -80,7 +80,7 @@ def renamed(path: Path, data: bytes, *, file: bool, folder: bool) -> None:
     os.close(handle)
     temporary.replace(path)
     if folder:
-        files._sync_folder(path.parent)
+        files.sync_folder(path.parent)
 
 
 WRONG_WRITERS = {

@@ -10,6 +10,7 @@ from fieldkit import events
 from fieldkit.cases import CaseComplaint
 from fieldkit.errors import FieldkitError, LedgerError
 from fieldkit.events import check_name, complaint_of, place_of
+from fieldkit.evidence import evidence_of
 from fieldkit.ledger.projection import complaint_row
 
 _KEY = re.compile(r"[0-9a-f]{64}")
@@ -78,6 +79,18 @@ def _place(place: Any) -> None:
     place_of(place)
 
 
+def _evidence(payload: Mapping[str, Any]) -> None:
+    piece = evidence_of(payload)
+    _need(all(isinstance(text, str) for text in (piece.name, piece.type, piece.finder, piece.note)))
+    _need(type(piece.size) is int and all(isinstance(flag, str) for flag in piece.flags))
+    for digest in (piece.sha256, piece.original or piece.sha256):
+        _need(_KEY.fullmatch(digest) is not None)
+
+
+def _looked(payload: Mapping[str, Any]) -> None:
+    _need(isinstance(payload["reason"], str))
+
+
 def _role(payload: Mapping[str, Any]) -> None:
     _need(isinstance(payload["actor"], str) and isinstance(payload["role"], str))
 
@@ -95,6 +108,10 @@ _CHECKS: dict[str, Callable[[Mapping[str, Any]], None]] = {
     events.COMPLAINT_RECEIVED: _received,
     events.COMPLAINT_LINKED: _linked,
     events.PLACE_CONFIRMED: _confirmed,
+    events.EVIDENCE_ADDED: _evidence,
+    events.EVIDENCE_DERIVED: _evidence,
+    events.COMPLAINANT_OPENED: _looked,
+    events.PERSON_FORGOTTEN: _looked,
     events.ROLE_GRANTED: _role,
     events.ROLE_REVOKED: _role,
     events.DEVICE_ENROLLED: _enrolled,

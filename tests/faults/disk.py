@@ -180,7 +180,7 @@ class _File(apsw.VFSFile):
     def __init__(self, disk: Disk, path: Path, flags: list[int]) -> None:
         self._disk = disk
         self._content = disk.live[path.name]
-        self._sync_folder = bool(flags[0] & _SYNC_FOLDER and flags[0] & apsw.SQLITE_OPEN_CREATE)
+        self.sync_folder = bool(flags[0] & _SYNC_FOLDER and flags[0] & apsw.SQLITE_OPEN_CREATE)
         super().__init__("", str(path), flags)
 
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802
@@ -204,11 +204,11 @@ class _File(apsw.VFSFile):
         self._disk.call("xSync")
         self._disk.change()
         self._content.sync()
-        if self._sync_folder:
+        if self.sync_folder:
             self._disk.call("xSync of the folder")
             self._disk.change()
             self._disk.sync_folder()
-            self._sync_folder = False
+            self.sync_folder = False
 
     def xLock(self, level: int) -> None:  # noqa: N802
         self._disk.call("xLock")

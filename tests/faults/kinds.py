@@ -50,7 +50,7 @@ def kinds(*, full: bool) -> Iterator[Kind]:
 def _kills(full: bool) -> Iterator[Kind]:
     shares = kills.shares(FULL_KILLS if full else REDUCED_KILLS)
     for name in WORKS:
-        count = shares.get(name, 0)  # one that waits for a part of the kit is named as skipped
+        count = shares[name]
         run = partial(kills.run, kills=count, name=name, deeds_each=15 if full else 6)
         yield Kind(f"kills, {name}", count, lambda seed, step, run=run: run(seed, step=step))
 

@@ -7,10 +7,10 @@ in it until it is killed (or done) and says each deed to the parent before and a
 from __future__ import annotations
 
 import hashlib
-import importlib
 import random
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
@@ -41,9 +41,8 @@ class Say(Protocol):
 @dataclass(frozen=True)
 class Work:
     """A sort of work: see the module's text. Kills are dealt out by *share*; a folder is killed in *again* times.
-    *first* is how many complaints a new one has.
-    *longest* is about how long, in seconds, the work goes on by itself. A work that waits for a part of the kit that
-    is not written yet names it in *waits_for* and is skipped as long as it is missing.
+
+    *first* is how many complaints a new one has, *longest* about how long, in seconds, the work goes on by itself.
     """
 
     name: str
@@ -55,18 +54,6 @@ class Work:
     first: int = 0
     longest: float = 0.0
     journal: str = ""
-    waits_for: str = ""
-
-    @property
-    def missing(self) -> str:
-        """Why the work cannot be done, or nothing."""
-        if not self.waits_for:
-            return ""
-        module, _, name = self.waits_for.rpartition(".")
-        thing = importlib.import_module(module.partition(":")[0])
-        for part in filter(None, (module.partition(":")[2], name)):
-            thing = getattr(thing, part, None)
-        return "" if thing is not None else f"{self.waits_for.replace(':', '.')} is not written yet"
 
     @property
     def engine(self) -> AbstractContextManager[None]:
@@ -271,15 +258,38 @@ def _check_photos(folder: Path, deeds: Sequence[Deed], totals: Totals, where: st
     return found | _check_ledger(folder, others, totals, where)
 
 
-# --- not yet: see Work.waits_for
+# --- backup: a copy of everything, while the store goes on
 
 
-def _not_yet(*_: object) -> None:
-    raise AssertionError("The kit can do this now: write in tests/faults/works.py what the work does.")
+def _backup(folder: Path, rng: random.Random, first: int, say: Say) -> None:
+    ws = open_workspace(folder)
+    while True:
+        saved = stores.next_deed(rng, first, 60)
+        say(saved, done=False)
+        stores.do(ws.ledger, rng, saved)
+        say(saved, done=True)
+        deed = Deed("B", first, 0)
+        say(deed, done=False)
+        fk.back_up(ws, folder / "stick")
+        say(deed, done=True)
+        first += saved.count
 
 
-def _nothing_found(*_: object) -> set[str]:
-    return set()
+def _check_backups(folder: Path, deeds: Sequence[Deed], totals: Totals, where: str) -> set[str]:
+    """What looks like a backup is a good one, and as many are there as were acknowledged; the next one can be made."""
+    ws = open_workspace(folder)
+    made = sum(deed.sort == "B" and deed.acknowledged for deed in deeds)
+    stick = folder / "stick"
+    found = list(stick.glob("backup-*")) if stick.is_dir() else []
+    if len(found) < made:
+        totals.lost += made - len(found)
+        totals.notes.append(f"{where}: {made} backups were acknowledged, {len(found)} are there")
+    for path in found[-2:]:
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            fk.restore(path, Path(scratch) / "restored")
+    fk.back_up(ws, stick)
+    ws.ledger.close()
+    return _check_ledger(folder, [deed for deed in deeds if deed.sort != "B"], totals, where)
 
 
 #: Every work by its name, in the order of the table.
@@ -303,8 +313,6 @@ WORKS = {
         Work("new store", 5, _prepare_nothing, _open, _check_ledger, longest=0.3),
         Work("records", 1, _prepare_sample, _records, _check_records, longest=8.0),
         Work("photo", 10, _prepare_store, _photo, _check_photos, again=5, first=FIRST),
-        Work(
-            "backup", 5, _not_yet, _not_yet, _nothing_found, waits_for="fieldkit.workspace:Workspace.backup"
-        ),
+        Work("backup", 5, _prepare_store, _backup, _check_backups, again=2, first=FIRST),
     )
 }
