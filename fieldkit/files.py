@@ -31,9 +31,21 @@ def replacing(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as folder:
         temporary = Path(folder) / path.name
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        put_in_place(temporary, path)
+
+
+def put_in_place(written: Path, path: Path) -> Path:
+    """Let the file *written*, of the same file system, take the place of *path* for good; returns *path*."""
+    with written.open("rb+") as file:
+        os.fsync(file.fileno())
+    written.replace(path)
+    _sync_folder(path.parent)
+    return path
+
+
+def remove_file(path: Path) -> None:
+    """Remove the file at *path*, if there is one, for good."""
+    path.unlink(missing_ok=True)
     _sync_folder(path.parent)
 
 

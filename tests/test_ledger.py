@@ -29,7 +29,7 @@ from fieldkit.cases import case_state
 from fieldkit.complaints import Complaint, Person
 from fieldkit.errors import LedgerError, PlaceError, UnknownCase
 from fieldkit.events import COMPLAINT_LINKED, COMPLAINT_UNLINKED, PLACE_CONFIRMED, RECORD_WRITTEN, Fact
-from fieldkit.keys import Keys
+from fieldkit.keys import Keys, RecoveryKey, StoreLock
 from fieldkit.ledger import Ledger, Receipt, store, tables
 from fieldkit.ledger.frames import COLUMNS, Filters
 from fieldkit.ledger.verification import check_chains
@@ -50,21 +50,34 @@ HOSTILE = (
 MakeLedger = Callable[[str], Ledger]
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def make_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeLedger]:
-    """Makes an empty ledger by a name, on either database."""
+@pytest.fixture(params=["sqlite", "sqlcipher", pytest.param("postgres", marks=pytest.mark.postgres)])
+def make_ledger(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[MakeLedger]:
+    """Makes an empty ledger by a name, on either database, and in an encrypted file."""
     made: list[Ledger] = []
     if request.param == "postgres":
         make_database = request.getfixturevalue("postgres_database")
 
+    lock = None
+    if request.param == "sqlcipher":
+        # A passphrase is to cost time and memory; here it would cost most of the tests'.
+        monkeypatch.setattr("fieldkit.keys.store._OPS", 1)
+        monkeypatch.setattr("fieldkit.keys.store._MEMORY", 8192)
+        lock = StoreLock(tmp_path / "keys")
+        lock.make("correct horse battery", RecoveryKey.new())
+        lock.settle()
+
     def make(name: str) -> Ledger:
-        url = f"sqlite:///{tmp_path / name}.sqlite" if request.param == "sqlite" else make_database()
-        made.append(Ledger(url, origin=name, actor="officer"))
+        url = make_database() if request.param == "postgres" else f"sqlite:///{tmp_path / name}.sqlite"
+        made.append(Ledger(url, origin=name, actor="officer", lock=lock))
         return made[-1]
 
     yield make
     for one in made:
         one.close()
+        if lock is not None and (file := tmp_path / f"{one._origin}.sqlite").exists():
+            assert not file.read_bytes().startswith(b"SQLite format 3")
 
 
 @pytest.fixture

@@ -7,13 +7,17 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event as sa_event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from fieldkit.errors import LedgerError
+from fieldkit.ledger import cipher
+
+if TYPE_CHECKING:
+    from fieldkit.keys import StoreKey, StoreLock
 
 _T = TypeVar("_T")
 
@@ -28,15 +32,18 @@ _WAL_SINCE = (3, 51, 3)
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
 
-def open_store(url: str, prepare: Callable[[Engine], None]) -> Engine:
+def open_store(url: str, prepare: Callable[[Engine], None], lock: StoreLock | None = None) -> Engine:
     """Open the database at *url*, SQLite or PostgreSQL, and let *prepare* make or migrate its tables.
 
-    Raises :class:`LedgerError` in one sentence when it cannot be reached, or *prepare* refuses.
+    *lock* opens a file that is encrypted. Raises :class:`LedgerError` in one sentence when it cannot be reached, or
+    *prepare* refuses, and :class:`~fieldkit.errors.KeyFileError` while it is locked.
     """
-    parsed = _parsed(url)
+    parsed = parsed_url(url)
     where = parsed.render_as_string(hide_password=True)
+    key = None
     try:
-        engine = _engine(parsed)
+        key = cipher.key_of(parsed, lock)
+        engine = _engine(parsed, key)
         try:
             prepare(engine)
         except BaseException:
@@ -52,7 +59,11 @@ def open_store(url: str, prepare: Callable[[Engine], None]) -> Engine:
             f"The ledger at {where} cannot be opened: {error}. Use sqlite:///FILE or postgresql://…"
         ) from error
     # What the driver raises while the settings are made on a new connection arrives unwrapped.
-    except (sa.exc.DBAPIError, sqlite3.Error, OSError) as error:
+    except failures(OSError) as error:
+        if key is not None and "file is not a database" in str(error):
+            raise LedgerError(
+                f"The ledger at {where} cannot be opened: {cipher.not_opened(parsed)}."
+            ) from error
         raise LedgerError(
             f"The ledger at {where} cannot be opened: {reason_of(error)}. "
             "Look whether the address is right, the server runs and the file is a ledger that may be written."
@@ -60,7 +71,8 @@ def open_store(url: str, prepare: Callable[[Engine], None]) -> Engine:
     return engine
 
 
-def _parsed(url: str) -> URL:
+def parsed_url(url: str) -> URL:
+    """The address *url* in its parts, with the driver that the kit uses; raises :class:`LedgerError`."""
     if url.startswith(_SQLITE_FILE) and not url.startswith(f"{_SQLITE_FILE}file:"):
         # Not parsed as an address: a folder's name may hold a question mark.
         return URL.create("sqlite", database=url.removeprefix(_SQLITE_FILE))
@@ -79,7 +91,7 @@ def _parsed(url: str) -> URL:
     return parsed
 
 
-def _engine(parsed: URL) -> Engine:
+def _engine(parsed: URL, key: StoreKey | None) -> Engine:
     # Parameters stay out of error messages: who complained is among them.
     if parsed.get_backend_name() == "postgresql":
         timeout = {} if "connect_timeout" in parsed.query else {"connect_timeout": 10}
@@ -87,15 +99,22 @@ def _engine(parsed: URL) -> Engine:
     database = parsed.database or ":memory:"
     if database != ":memory:" and not database.startswith("file:"):
         Path(database).parent.mkdir(parents=True, exist_ok=True)
-    engine = _sqlite_engine(parsed)
+    engine = _sqlite_engine(parsed, key)
     sa_event.listen(engine, "connect", _on_connect)
     sa_event.listen(engine, "begin", _on_begin)
     return engine
 
 
-def _sqlite_engine(parsed: URL) -> Engine:
+def _sqlite_engine(parsed: URL, key: StoreKey | None) -> Engine:
     # A room of its own, so that another build of SQLite can be put in its place.
+    if key is not None:
+        return cipher.engine(parsed, key)
     return sa.create_engine(parsed, hide_parameters=True)
+
+
+def failures(*more: type[Exception]) -> tuple[type[Exception], ...]:
+    """What SQLAlchemy raises, and the drivers where it does not wrap them."""
+    return (sa.exc.DBAPIError, sqlite3.Error, *cipher.errors(), *more)
 
 
 def reason_of(error: Exception) -> str:
@@ -152,7 +171,7 @@ def writing(engine: Engine, *, bulk: bool = False) -> Iterator[Connection]:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITE_LOCK)))
             with _cache(connection, _BULK_CACHE_KIB) if bulk else contextlib.nullcontext():
                 yield connection
-    except (sa.exc.DBAPIError, sqlite3.Error) as error:
+    except failures() as error:
         busy = "database is locked" in str(error)
         why = (
             "somebody else has been writing for 30 s; try again when they are done"
@@ -218,7 +237,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
                 connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             with connection.begin():
                 yield connection
-    except (sa.exc.DBAPIError, sqlite3.Error) as error:
+    except failures() as error:
         raise LedgerError(f"The ledger could not be read: {reason_of(error)}.") from error
 
 
