@@ -52,7 +52,7 @@ MakeLedger = Callable[[str], Ledger]
 
 @pytest.fixture(params=["sqlite", "sqlcipher", pytest.param("postgres", marks=pytest.mark.postgres)])
 def make_ledger(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, tmp_path: Path, cheap_passphrases: None
 ) -> Iterator[MakeLedger]:
     """Makes an empty ledger by a name, on either database, and in an encrypted file."""
     made: list[Ledger] = []
@@ -61,12 +61,10 @@ def make_ledger(
 
     lock = None
     if request.param == "sqlcipher":
-        # A passphrase is to cost time and memory; here it would cost most of the tests'.
-        monkeypatch.setattr("fieldkit.keys.store._OPS", 1)
-        monkeypatch.setattr("fieldkit.keys.store._MEMORY", 8192)
         lock = StoreLock(tmp_path / "keys")
         lock.make("correct horse battery", RecoveryKey.new())
         lock.settle()
+        lock.hold()  # for the processes that some tests start
 
     def make(name: str) -> Ledger:
         url = make_database() if request.param == "postgres" else f"sqlite:///{tmp_path / name}.sqlite"
@@ -78,6 +76,8 @@ def make_ledger(
         one.close()
         if lock is not None and (file := tmp_path / f"{one._origin}.sqlite").exists():
             assert not file.read_bytes().startswith(b"SQLite format 3")
+    if lock is not None:
+        lock.close()
 
 
 @pytest.fixture
@@ -574,8 +574,10 @@ _KILLED = """
 import sys
 from datetime import datetime, timedelta, timezone
 from fieldkit.complaints import Complaint
+from pathlib import Path
+from fieldkit.keys import StoreLock
 from fieldkit.ledger import Ledger, Receipt
-ledger = Ledger(sys.argv[1], origin="device")
+ledger = Ledger(sys.argv[1], origin="device", lock=StoreLock(Path(sys.argv[2])))
 start = datetime(2017, 1, 1, tzinfo=timezone.utc)
 with ledger.receiving() as receiving:
     for part in range(1_000):
@@ -586,12 +588,14 @@ with ledger.receiving() as receiving:
 
 
 @pytest.mark.parametrize("parts", [1, 40])
-def test_kill_9_in_the_middle_of_an_import_leaves_nothing(ledger: Ledger, parts: int) -> None:
+def test_kill_9_in_the_middle_of_an_import_leaves_nothing(ledger: Ledger, tmp_path: Path, parts: int) -> None:
     """After 40 parts the database's cache has been written to the file already."""
     receive(ledger, complaint(1))
     before = ledger.state_hash(), ledger.count()
     ledger.close()
-    process = subprocess.Popen([sys.executable, "-c", _KILLED, ledger.url], stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", _KILLED, ledger.url, str(tmp_path / "keys")], stdout=subprocess.PIPE
+    )
     assert process.stdout is not None
     for _ in range(parts):
         assert process.stdout.readline()
@@ -603,8 +607,8 @@ def test_kill_9_in_the_middle_of_an_import_leaves_nothing(ledger: Ledger, parts:
     assert receive(ledger, complaint(2)) == ["added"]
 
 
-def _write_many(url: str, origin: str, n: int) -> None:
-    ledger = Ledger(url, origin=origin)
+def _write_many(url: str, origin: str, n: int, lock: StoreLock | None) -> None:
+    ledger = Ledger(url, origin=origin, lock=lock)
     for k in range(n):
         # Each also touches the case that all share.
         shared = events.identifier("office\n#N0")
@@ -623,7 +627,7 @@ def test_processes_that_write_at_once_all_succeed(ledger: Ledger, origins: tuple
     ledger.close()
     context = multiprocessing.get_context("spawn")
     writers = [
-        context.Process(target=_write_many, args=(ledger.url, origin, 6), name=f"{n}")
+        context.Process(target=_write_many, args=(ledger.url, origin, 6, ledger._lock), name=f"{n}")
         for n, origin in enumerate(origins)
     ]
     for writer in writers:

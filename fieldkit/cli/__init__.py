@@ -28,6 +28,13 @@ COMMANDS = {
     "serve": "Open the dashboards, with a token, on this machine only.",
     "verify": "Check that no event was changed since it was written.",
     "rebuild": "Make the ledger's tables anew from its events.",
+    "encrypt": "Encrypt the ledger's file under a passphrase.",
+    "decrypt": "Make an encrypted ledger a plain file again.",
+    "unlock": "Open the encrypted ledger for this session.",
+    "lock": "Close it again.",
+    "passphrase": "Change the passphrase of the encrypted ledger.",
+    "recovery-key": "Make a recovery key, to be kept on paper.",
+    "recover": "Open with the recovery key what a lost passphrase or key file has closed.",
     "plugins": "List the plugins, and from which package each comes.",
 }
 
@@ -41,9 +48,8 @@ class _Commands(click.Group):
     def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        module = importlib.import_module(
-            f"fieldkit.cli.{name}_command" if name == "import" else f"fieldkit.cli.{name}"
-        )
+        file = "import_command" if name == "import" else name.replace("-", "_")
+        module = importlib.import_module(f"fieldkit.cli.{file}")
         command: click.Command = module.command
         return command
 

@@ -12,7 +12,7 @@ import nacl.signing
 from fieldkit.errors import KeyFileError
 from fieldkit.keys import key_files
 from fieldkit.keys.recovery import RecoveryKey
-from fieldkit.keys.store import StoreLock
+from fieldkit.keys.store import StoreKey, StoreLock
 from fieldkit.keys.vault import VaultKey, new_key
 
 _DEVICE, _VAULT = "device.key", "vault.key"
@@ -96,12 +96,33 @@ class Keys:
         if vault is not None and recovery is not None:
             key_files.write_private(self.folder / _VAULT_COPY, key_files.hex_lines(vault.sealed_to(recovery)))
 
+    def check_recovery(self, recovery: RecoveryKey) -> None:
+        """Raise :class:`~fieldkit.errors.KeyFileError` when nothing that is kept here opens with *recovery*."""
+        self._recovered(recovery)
+
     def recover(self, recovery: RecoveryKey, passphrase: str | None = None) -> list[str]:
         """Open with the recovery key alone what is kept here; returns the names of the files that were made anew.
 
         An encrypted store gets the new *passphrase*; ``vault.key`` is put back where it is missing. Raises
         :class:`~fieldkit.errors.KeyFileError` when it is another workspace's, with nothing changed.
         """
+        key, vault = self._recovered(recovery)
+        made = []
+        if key is not None:
+            if passphrase is None:
+                raise KeyFileError("The encrypted ledger needs a new passphrase. Give one.")
+            self.store.set_passphrase(key, passphrase)
+            made.append(self.store.path.name)
+        if vault is not None and self.vault() is None:
+            key_files.make_parts(self.folder / _VAULT, vault[:32], vault[32:])
+            made.append(_VAULT)
+        if self.recovery != recovery.public:
+            key_files.write_private(self.folder / _RECOVERY, key_files.hex_lines(recovery.public))
+            made.append(_RECOVERY)
+        return made
+
+    def _recovered(self, recovery: RecoveryKey) -> tuple[StoreKey | None, bytes | None]:
+        """The store's key and the vault's, those of them that *recovery* opens."""
         copy = key_files.read_parts(self.folder / _VAULT_COPY, _COPY_SIZE)
         if copy is None and not self.store.exists:
             raise KeyFileError(
@@ -121,19 +142,7 @@ class Keys:
             raise KeyFileError(
                 "This is not the recovery key of this workspace. Look for the paper with its own."
             )
-        made = []
-        if key is not None:
-            if passphrase is None:
-                raise KeyFileError("The encrypted ledger needs a new passphrase. Give one.")
-            self.store.set_passphrase(key, passphrase)
-            made.append(self.store.path.name)
-        if vault is not None and self.vault() is None:
-            key_files.make_parts(self.folder / _VAULT, vault[:32], vault[32:])
-            made.append(_VAULT)
-        if self.recovery != recovery.public:
-            key_files.write_private(self.folder / _RECOVERY, key_files.hex_lines(recovery.public))
-            made.append(_RECOVERY)
-        return made
+        return key, vault
 
 
 def is_signed(public: bytes, message: bytes, signature: bytes) -> bool:

@@ -31,6 +31,7 @@ from fieldkit.events import (
 )
 from fieldkit.ledger import encryption, store, tables, vault
 from fieldkit.ledger.appending import Writer, data_version
+from fieldkit.ledger.encryption import check_possible
 from fieldkit.ledger.heads import Head
 from fieldkit.ledger.migration import migrate
 from fieldkit.ledger.receiving import Outcome, Receipt, Receiving
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from fieldkit.keys import Keys, RecoveryKey, StoreLock
     from fieldkit.ledger.frames import Filters
 
-__all__ = ["Head", "Ledger", "Outcome", "Problem", "Receipt", "Receiving"]
+__all__ = ["Head", "Ledger", "Outcome", "Problem", "Receipt", "Receiving", "check_possible"]
 
 _PAGE = 10_000
 # Engines of a process that forked this one: kept, so that nothing closes their connections.
@@ -117,6 +118,10 @@ class Ledger:
         """Raise :class:`LedgerError`, in a sentence that says what to do, where the ledger cannot be encrypted."""
         encryption.check_plain(self.url, self._lock)
 
+    def check_decryption(self) -> None:
+        """Raise :class:`LedgerError`, in a sentence, where the ledger is not encrypted or SQLCipher is missing."""
+        encryption.check_encrypted(self.url, self._lock)
+
     def encrypt(self, passphrase: str, recovery: RecoveryKey) -> None:
         """Encrypt the SQLite file, to be opened with *passphrase* or *recovery*.
 
@@ -134,7 +139,7 @@ class Ledger:
     def _convert(self, convert: Callable[[StoreLock], None]) -> None:
         if self._lock is None:
             raise LedgerError("This ledger was opened without a folder for its key. Open it as a workspace.")
-        encryption.check_possible(self.url)
+        check_possible(self.url)
         self.open()  # it is a ledger, with the tables of today, and what an earlier try left is put in order
         self.close()
         convert(self._lock)

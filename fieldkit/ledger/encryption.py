@@ -48,9 +48,7 @@ def decrypt(url: str, lock: StoreLock, passphrase: str) -> None:
 
     Raises :class:`LedgerError` or :class:`~fieldkit.errors.KeyFileError` in one sentence, with the ledger as it was.
     """
-    parsed, path = check_possible(url)
-    if not lock.is_settled:
-        raise LedgerError(f"The ledger {path} is not encrypted.")
+    parsed, path = check_encrypted(url, lock)
     key = lock.open(passphrase)
     with _held(parsed, key) as guard:
         made = _copied(parsed, path, key, None)
@@ -66,6 +64,14 @@ def check_plain(url: str, lock: StoreLock | None) -> tuple[URL, Path]:
             f"The ledger {path} is encrypted already. `fieldkit passphrase` changes its passphrase, "
             "`fieldkit recovery-key` its recovery key."
         )
+    return parsed, path
+
+
+def check_encrypted(url: str, lock: StoreLock | None) -> tuple[URL, Path]:
+    """As :func:`check_possible`, and the ledger must be encrypted, or be one where that was cut off."""
+    parsed, path = check_possible(url)
+    if lock is None or not lock.exists:
+        raise LedgerError(f"The ledger {path} is not encrypted. `fieldkit encrypt` does that.")
     return parsed, path
 
 
