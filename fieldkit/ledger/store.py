@@ -60,15 +60,20 @@ def open_store(url: str, prepare: Callable[[Engine], None], lock: StoreLock | No
         ) from error
     # What the driver raises while the settings are made on a new connection arrives unwrapped.
     except failures(OSError) as error:
-        if key is not None and "file is not a database" in str(error):
-            raise LedgerError(
-                f"The ledger at {where} cannot be opened: {cipher.not_opened(parsed)}."
-            ) from error
         raise LedgerError(
-            f"The ledger at {where} cannot be opened: {reason_of(error)}. "
-            "Look whether the address is right, the server runs and the file is a ledger that may be written."
+            f"The ledger at {where} cannot be opened: {_why(error, parsed, key, lock)}."
         ) from error
     return engine
+
+
+def _why(error: Exception, parsed: URL, key: StoreKey | None, lock: StoreLock | None) -> str:
+    no_database = "file is not a database" in str(error)
+    if no_database and key is not None:
+        return cipher.not_opened(parsed)
+    look = "Look whether the address is right, the server runs and the file is a ledger that may be written"
+    if no_database and lock is not None:
+        look += "; an encrypted one needs its keys/store.key.json"
+    return f"{reason_of(error)}. {look}"
 
 
 def parsed_url(url: str) -> URL:
