@@ -20,6 +20,7 @@ def command(workspace: str | None, passphrase_file: str | None, yes: bool, as_js
 
     ws = fk.open(workspace)
     ws.ledger.check_encryption()
+    ws.keys.check_no_recovery_lost()
     passphrase = asking.new_passphrase(passphrase_file)
     recovery = asking.make_recovery(confirm=not yes, show=not as_json)
     ws.encrypt(passphrase, recovery)

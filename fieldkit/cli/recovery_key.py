@@ -18,6 +18,7 @@ def command(workspace: str | None, yes: bool, as_json: bool) -> None:
     import fieldkit as fk
 
     keys = fk.open(workspace).keys
+    keys.check_no_recovery_lost()
     recovery = asking.make_recovery(confirm=not yes, show=not as_json)
     keys.set_recovery(recovery)
     if as_json:

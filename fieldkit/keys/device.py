@@ -76,6 +76,18 @@ class Keys:
     def set_recovery(self, recovery: RecoveryKey) -> None:
         """Have *recovery*, and no earlier one, open what is kept here: the vault's key and the store's.
 
+        Raises :class:`~fieldkit.errors.KeyFileError` as :meth:`check_no_recovery_lost` does.
+        """
+        key = self.check_no_recovery_lost()
+        # Before the vault's key is looked for: whoever makes one from now on sees it, and seals the copy.
+        key_files.write_private(self.folder / _RECOVERY, key_files.hex_lines(recovery.public))
+        self._copy_vault()
+        if key is not None:
+            self.store.seal(key, recovery.public)
+
+    def check_no_recovery_lost(self) -> StoreKey | None:
+        """The store's key, where there is one, which a new recovery key is to open too.
+
         Raises :class:`~fieldkit.errors.KeyFileError` when the store is locked, or the vault's key is only there as
         a copy for an earlier recovery key, which would be lost.
         """
@@ -84,12 +96,7 @@ class Keys:
                 f"{self.folder / _VAULT} is missing, and its copy is sealed to the recovery key that there is. "
                 "Put it back with `fieldkit recover` first."
             )
-        key = self.store.key() if self.store.is_settled else None
-        # Before the vault's key is looked for: whoever makes one from now on sees it, and seals the copy.
-        key_files.write_private(self.folder / _RECOVERY, key_files.hex_lines(recovery.public))
-        self._copy_vault()
-        if key is not None:
-            self.store.seal(key, recovery.public)
+        return self.store.key() if self.store.is_settled else None
 
     def _copy_vault(self) -> None:
         vault, recovery = self.vault(), self.recovery
