@@ -11,6 +11,7 @@ import stat
 import time
 import traceback
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -486,6 +487,29 @@ def test_a_disk_is_followed_down_to_its_encryption(tmp_path: Path, device: str, 
             (blocks / name / "dm").mkdir()
             (blocks / name / "dm" / "uuid").write_text(uuid)
     assert disk.by_device_mapper(tmp_path, f"{device} / ext4 rw 0 0\n", blocks) is expected
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("FileVault is On.\n", Disk.ENCRYPTED),
+        ("FileVault is Off.\n", Disk.PLAIN),
+        ("?", Disk.UNKNOWN),
+        (None, Disk.UNKNOWN),
+    ],
+)
+def test_macos_is_asked_for_filevault(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str | None, expected: Disk
+) -> None:
+    def run(command: list[str], **_given: object) -> SimpleNamespace:
+        assert command == ["/usr/bin/fdesetup", "status"]
+        if said is None:
+            raise FileNotFoundError
+        return SimpleNamespace(stdout=said)
+
+    monkeypatch.setattr("fieldkit.keys.disk.sys", SimpleNamespace(platform="darwin"))
+    monkeypatch.setattr("fieldkit.keys.disk.subprocess.run", run)
+    assert disk.disk_of(tmp_path) is expected
 
 
 def test_every_flip_of_a_sealed_copy_is_refused(keys: Keys) -> None:

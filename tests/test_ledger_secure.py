@@ -6,7 +6,9 @@ import base64
 import contextlib
 import os
 import random
+import resource
 import shutil
+import signal
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -427,6 +429,37 @@ def test_cut_off_at_any_moment_one_of_the_two_is_whole(tmp_path: Path, how: str,
             break
     assert at > 15
     assert seen == {"plain", "encrypted"}
+
+
+@pytest.mark.parametrize("direction", ["encrypt", "decrypt"])
+def test_a_copy_for_which_there_is_no_room_leaves_the_ledger_as_it_was(
+    sample: Workspace, direction: str
+) -> None:
+    folder, state = sample.settings.folder, sample.ledger.state_hash()
+    if direction == "decrypt":
+        sample.encrypt(PASSPHRASE, RecoveryKey.new())
+    sample.ledger.close()
+    child = os.fork()
+    if not child:
+        code = 4
+        try:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            found = opened(folder)
+            found.ledger.count()
+            resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+            if direction == "encrypt":
+                found.encrypt(PASSPHRASE, RecoveryKey.new())
+            else:
+                found.ledger.decrypt(PASSPHRASE)
+        except LedgerError as error:
+            code = 3 if "was not converted" in str(error) and "\n" not in str(error) else 4
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+    plain = direction == "encrypt"
+    assert (head_of(folder / "ledger.sqlite") == PLAIN) is plain
+    assert opened(folder).keys.store.exists is not plain
+    check_whole(folder, state, plain=plain, at=0)
 
 
 def check_whole(folder: Path, state: str, *, plain: bool, at: int) -> None:

@@ -93,7 +93,7 @@ class RecoveryKey:
 
 
 def _groups_in(text: str) -> list[str]:
-    groups = re.split(r"[\W_]+", text.upper().translate(_LOOK_ALIKE).strip(" \t\r\n-_"))
+    groups = re.findall(r"[^\W_]+", text.upper().translate(_LOOK_ALIKE))
     if len(groups) == _GROUPS:
         return groups
     letters = "".join(groups)

@@ -132,6 +132,8 @@ def _held(url: URL, key: StoreKey | None) -> Iterator[Any]:
         guard.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         guard.execute("PRAGMA journal_mode=DELETE")
         guard.execute("BEGIN IMMEDIATE")
+        if guard.execute("PRAGMA journal_mode").fetchone() != ("delete",):
+            raise OSError("the database is locked")  # by whoever set it back in between
         yield guard
     except store.failures(OSError) as error:
         why = store.reason_of(error)
