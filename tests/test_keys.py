@@ -370,6 +370,19 @@ def _same(data: bytes, content: object) -> bool:
         return False
 
 
+def test_a_machine_without_the_memory_does_not_call_the_passphrase_wrong(
+    keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encrypted(keys)
+
+    def kdf(*_given: object, **_named: object) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr("nacl.pwhash.argon2id.kdf", kdf)
+    with pytest.raises(KeyFileError, match=r"cannot be checked: that takes .* of memory"):
+        keys.store.open(PASSPHRASE)
+
+
 def test_a_file_that_asks_for_all_memory_is_damaged(keys: Keys) -> None:
     encrypted(keys)
     content = json.loads(keys.store.path.read_text())

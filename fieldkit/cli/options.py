@@ -61,7 +61,8 @@ def _unlocked(_ctx: click.Context, _param: click.Parameter, value: str | None) -
             return value  # the command says so in its own way
         from fieldkit.keys import Keys
 
-        asking.unlock_if_asked(Keys(settings.keys))
+        if settings.ledger.startswith("sqlite:"):
+            asking.unlock_if_asked(Keys(settings.keys))
     return value
 
 

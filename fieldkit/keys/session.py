@@ -49,7 +49,7 @@ def load(folder: Path, environment: Mapping[str, str] = os.environ) -> bytes | N
             if abs(time.time() - path.stat().st_mtime) < hours * 3600:
                 os.utime(path)
                 return key
-            path.unlink()
+            drop(folder, environment)
         except FileNotFoundError:
             continue
         except (OSError, ValueError, KeyError, TypeError):  # no file of ours: as good as none

@@ -152,8 +152,8 @@ class StoreLock:
     def open(self, passphrase: str) -> StoreKey:
         """Open the store's key for this process; raises :class:`~fieldkit.errors.KeyFileError` in a sentence."""
         locked = self._read()["locked"]
+        kek = _stretched(passphrase, bytes.fromhex(locked["salt"]), locked["ops"], locked["memory"])
         try:
-            kek = _stretched(passphrase, bytes.fromhex(locked["salt"]), locked["ops"], locked["memory"])
             key = StoreKey(unlock(kek, bytes.fromhex(locked["key"]), _ABOUT))
         except KeyFileError:
             # The file is whole (see _read), so it is the passphrase.

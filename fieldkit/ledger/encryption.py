@@ -193,7 +193,11 @@ def _put_in_place(made: Path, path: Path, guard: Any, settle: Callable[[], None]
     replaced = _replaced(path)
     _clear_replaced(path)
     # A second name: what is replaced must be found to be destroyed, and by whoever has it open as no database any more.
-    replaced.hardlink_to(path)
+    try:
+        replaced.hardlink_to(path)
+    except OSError:
+        _destroy(made)
+        raise
     put_in_place(made, path)
     settle()
     _destroy(replaced)
