@@ -72,6 +72,12 @@ def replacing(path: Path, *, mode: int | None = None) -> Iterator[Path]:
         put_in_place(temporary, path, mode=mode)
 
 
+def remove_file(path: Path) -> None:
+    """Remove the file at *path*, if there is one, for good."""
+    path.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
 def put_in_place(written: Path, path: Path, *, mode: int | None = None) -> Path:
     """Let the file *written*, of the same file system, take the place of *path* for good; returns *path*.
 

@@ -14,7 +14,7 @@ from fieldkit.cases import Case
 from fieldkit.errors import AnalysisError, SettingsError
 from fieldkit.evidence import Evidence, EvidenceFolder, Exhibit, evidence_of
 from fieldkit.files import make_folder, write_text
-from fieldkit.keys import Keys
+from fieldkit.keys import Keys, RecoveryKey
 from fieldkit.ledger import Head, Ledger, Problem
 from fieldkit.ledger.heads import heads_text, read_heads
 from fieldkit.ledger.store import check_address
@@ -45,8 +45,17 @@ class Workspace:
     def ledger(self) -> Ledger:
         """The ledger, opened when first used."""
         return Ledger(
-            self.settings.ledger, origin=self.settings.origin, actor=self.actor, keys=Keys(self.settings.keys)
+            self.settings.ledger,
+            origin=self.settings.origin,
+            actor=self.actor,
+            keys=self.keys,
+            lock=self.keys.store,
         )
+
+    @cached_property
+    def keys(self) -> Keys:
+        """The keys of this device."""
+        return Keys(self.settings.keys)
 
     @property
     def actor(self) -> str:
@@ -58,6 +67,16 @@ class Workspace:
         # An account without a name, as in some containers; on Windows Python then looks for a module of Unix.
         except (KeyError, OSError, ImportError):
             return ""
+
+    def encrypt(self, passphrase: str, recovery: RecoveryKey) -> None:
+        """Encrypt the ledger, to be opened with *passphrase*; *recovery* opens it and the vault from now on.
+
+        Write the recovery key down before. Raises :class:`~fieldkit.errors.LedgerError` where the ledger is on a
+        server or is encrypted already, with nothing changed.
+        """
+        self.ledger.check_encryption()
+        self.keys.set_recovery(recovery)
+        self.ledger.encrypt(passphrase, recovery)
 
     def data_version(self, *, as_of: date | datetime | None = None) -> str:
         """Twelve hex digits that change whenever the data do."""

@@ -34,6 +34,21 @@ def sample(tmp_path: Path) -> Iterator[Workspace]:
     ws.ledger.close()
 
 
+@pytest.fixture
+def cheap_passphrases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A passphrase is to cost time and memory; here it would cost most of the tests'."""
+    monkeypatch.setattr("fieldkit.keys.store._OPS", 1)
+    monkeypatch.setattr("fieldkit.keys.store._MEMORY", 8192)
+
+
+@pytest.fixture
+def session_folder(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where unlocked keys lie in this test, instead of with those of the person who runs it."""
+    folder = tmp_path_factory.mktemp("session") / "fieldkit"
+    monkeypatch.setattr("fieldkit.keys.session._places", lambda _environment: iter([folder]))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real complaints beside the checkout; not part of the project."""

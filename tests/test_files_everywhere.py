@@ -15,6 +15,13 @@ ALLOWED = {
     ("backups.py", "(folder / _LOCK).open"): "a lock; nothing is ever written into it",
     ("backups.py", "shutil.copyfile"): "a copy to be tried out, in a folder of files.private_folder",
     ("exports.py", "shutil.copyfile"): "the path that files.replacing gave",
+    ("keys/session.py", "path.open"): "a key in memory-backed storage, which is not to reach a disk",
+    ("keys/session.py", "place.mkdir"): "its folder there",
+    ("ledger/encryption.py", "path.open"): "a plain file is overwritten in place before it is removed",
+    (
+        "ledger/encryption.py",
+        "replaced.hardlink_to",
+    ): "the old file keeps a name until it has been overwritten",
     ("manifests.py", "path.hardlink_to"): "into a folder that gets its name when it is whole",
     ("manifests.py", "path.open"): "into a folder that gets its name when it is whole, each file synced",
     (

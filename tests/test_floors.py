@@ -39,6 +39,7 @@ FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in name
 HOMES = {
     "sqlalchemy": "ledger",
     "alembic": "ledger",
+    "sqlcipher3": "ledger",
     "nacl": "keys",
     "papermill": "records",
     "typst": "records",

@@ -29,7 +29,7 @@ from fieldkit.cases import case_state
 from fieldkit.complaints import Person
 from fieldkit.errors import LedgerError, PlaceError, UnknownCase
 from fieldkit.events import COMPLAINT_LINKED, COMPLAINT_UNLINKED, PLACE_CONFIRMED, RECORD_WRITTEN, Fact
-from fieldkit.keys import Keys
+from fieldkit.keys import Keys, RecoveryKey, StoreLock
 from fieldkit.ledger import Ledger, Receipt, store, tables
 from fieldkit.ledger.frames import COLUMNS, Filters
 from fieldkit.ledger.verification import check_chains
@@ -48,21 +48,34 @@ HOSTILE = (
 MakeLedger = Callable[[str], Ledger]
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def make_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeLedger]:
-    """Makes an empty ledger by a name, on either database."""
+@pytest.fixture(params=["sqlite", "sqlcipher", pytest.param("postgres", marks=pytest.mark.postgres)])
+def make_ledger(
+    request: pytest.FixtureRequest, tmp_path: Path, cheap_passphrases: None
+) -> Iterator[MakeLedger]:
+    """Makes an empty ledger by a name, on either database, and in an encrypted file."""
     made: list[Ledger] = []
     if request.param == "postgres":
         make_database = request.getfixturevalue("postgres_database")
 
+    lock = None
+    if request.param == "sqlcipher":
+        lock = StoreLock(tmp_path / "keys")
+        lock.make("correct horse battery", RecoveryKey.new())
+        lock.settle()
+        lock.hold()  # for the processes that some tests start
+
     def make(name: str) -> Ledger:
-        url = f"sqlite:///{tmp_path / name}.sqlite" if request.param == "sqlite" else make_database()
-        made.append(Ledger(url, origin=name, actor="officer"))
+        url = make_database() if request.param == "postgres" else f"sqlite:///{tmp_path / name}.sqlite"
+        made.append(Ledger(url, origin=name, actor="officer", lock=lock))
         return made[-1]
 
     yield make
     for one in made:
         one.close()
+        if lock is not None and (file := tmp_path / f"{one._origin}.sqlite").exists():
+            assert not file.read_bytes().startswith(b"SQLite format 3")
+    if lock is not None:
+        lock.close()
 
 
 @pytest.fixture
@@ -499,8 +512,10 @@ _KILLED = """
 import sys
 from datetime import datetime, timedelta, timezone
 from fieldkit.complaints import Complaint
+from pathlib import Path
+from fieldkit.keys import StoreLock
 from fieldkit.ledger import Ledger, Receipt
-ledger = Ledger(sys.argv[1], origin="device")
+ledger = Ledger(sys.argv[1], origin="device", lock=StoreLock(Path(sys.argv[2])))
 start = datetime(2017, 1, 1, tzinfo=timezone.utc)
 with ledger.receiving() as receiving:
     for part in range(1_000):
@@ -511,12 +526,14 @@ with ledger.receiving() as receiving:
 
 
 @pytest.mark.parametrize("parts", [1, 40])
-def test_kill_9_in_the_middle_of_an_import_leaves_nothing(ledger: Ledger, parts: int) -> None:
+def test_kill_9_in_the_middle_of_an_import_leaves_nothing(ledger: Ledger, tmp_path: Path, parts: int) -> None:
     """After 40 parts the database's cache has been written to the file already."""
     receive(ledger, complaint(1))
     before = ledger.state_hash(), ledger.count()
     ledger.close()
-    process = subprocess.Popen([sys.executable, "-c", _KILLED, ledger.url], stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", _KILLED, ledger.url, str(tmp_path / "keys")], stdout=subprocess.PIPE
+    )
     assert process.stdout is not None
     for _ in range(parts):
         assert process.stdout.readline()
@@ -528,8 +545,8 @@ def test_kill_9_in_the_middle_of_an_import_leaves_nothing(ledger: Ledger, parts:
     assert receive(ledger, complaint(2)) == ["added"]
 
 
-def _write_many(url: str, origin: str, n: int) -> None:
-    ledger = Ledger(url, origin=origin)
+def _write_many(url: str, origin: str, n: int, lock: StoreLock | None) -> None:
+    ledger = Ledger(url, origin=origin, lock=lock)
     for k in range(n):
         # Each also touches the case that all share.
         shared = events.identifier("office\n#N0")
@@ -548,7 +565,7 @@ def test_processes_that_write_at_once_all_succeed(ledger: Ledger, origins: tuple
     ledger.close()
     context = multiprocessing.get_context("spawn")
     writers = [
-        context.Process(target=_write_many, args=(ledger.url, origin, 6), name=f"{n}")
+        context.Process(target=_write_many, args=(ledger.url, origin, 6, ledger._lock), name=f"{n}")
         for n, origin in enumerate(origins)
     ]
     for writer in writers:

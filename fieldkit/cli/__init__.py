@@ -36,6 +36,13 @@ COMMANDS = {
     "export": "Write the ledger for other programs: a folder, a GeoPackage, a GeoParquet.",
     "import-export": "Take an exported folder in.",
     "rebuild": "Make the ledger's tables anew from its events.",
+    "encrypt": "Encrypt the ledger's file under a passphrase.",
+    "decrypt": "Make an encrypted ledger a plain file again.",
+    "unlock": "Open the encrypted ledger for this session.",
+    "lock": "Close it again.",
+    "passphrase": "Change the passphrase of the encrypted ledger.",
+    "recovery-key": "Make a recovery key, to be kept on paper.",
+    "recover": "Open with the recovery key what a lost passphrase or key file has closed.",
     "plugins": "List the plugins, and from which package each comes.",
 }
 
@@ -52,6 +59,8 @@ class _Commands(click.Group):
         module = importlib.import_module(
             f"fieldkit.cli.{name}_command" if name == "import" else f"fieldkit.cli.{name.replace('-', '_')}"
         )
+        file = "import_command" if name == "import" else name.replace("-", "_")
+        module = importlib.import_module(f"fieldkit.cli.{file}")
         command: click.Command = module.command
         return command
 

@@ -58,13 +58,41 @@ def as_of_option(command: _F) -> _F:
 
 
 def workspace_option(command: _F) -> _F:
-    """Add ``--workspace``."""
+    """Add ``--workspace``; where its ledger is locked, the passphrase is asked for on a terminal."""
+    return _workspace_option(_unlocked)(command)
+
+
+def locked_workspace_option(command: _F) -> _F:
+    """Add ``--workspace`` to a command that does not need the ledger open."""
+    return _workspace_option(None)(command)
+
+
+def _workspace_option(callback: Callable[..., Any] | None) -> Callable[[_F], _F]:
     return click.option(
         "--workspace",
         "-w",
         metavar="FOLDER",
         help="The workspace; by default the one here or above, then the demonstration.",
-    )(command)
+        callback=callback,
+    )
+
+
+def _unlocked(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    from fieldkit.cli import asking
+
+    if asking.has_terminal():
+        from fieldkit.errors import SettingsError
+        from fieldkit.settings import find_workspace, read_settings
+
+        try:
+            settings = read_settings(find_workspace(value))
+        except SettingsError:
+            return value  # the command says so in its own way
+        from fieldkit.keys import Keys
+
+        if settings.ledger.startswith("sqlite:"):
+            asking.unlock_if_asked(Keys(settings.keys))
+    return value
 
 
 def json_option(command: _F) -> _F:

@@ -92,6 +92,7 @@ def running(ws: Workspace, *, port: int | None = None, token: str | None = None)
         raise ServeError(
             f"A token must have at least {_SHORTEST_TOKEN} plain characters. Leave it out to get a new one."
         )
+    ws.ledger.open()  # a ledger that is locked or gone is better said here than on a page
     chosen = token or secrets.token_urlsafe(24)
     folder = Path(tempfile.mkdtemp(prefix="fieldkit-serve-"))
     process = _start(ws, folder, port, chosen)

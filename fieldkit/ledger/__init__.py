@@ -32,8 +32,9 @@ from fieldkit.events import (
     kept,
     microseconds,
 )
-from fieldkit.ledger import store, tables, vault
+from fieldkit.ledger import encryption, store, tables, vault
 from fieldkit.ledger.appending import Writer, data_version
+from fieldkit.ledger.encryption import check_possible
 from fieldkit.ledger.heads import Head
 from fieldkit.ledger.migration import migrate
 from fieldkit.ledger.receiving import Outcome, Receipt, Receiving
@@ -44,11 +45,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fieldkit.complaints import Person
-    from fieldkit.keys import Keys
+    from fieldkit.keys import Keys, RecoveryKey, StoreLock
     from fieldkit.ledger.absorbing import Absorbed
     from fieldkit.ledger.frames import Filters
 
-__all__ = ["Head", "Ledger", "Outcome", "Problem", "Receipt", "Receiving"]
+__all__ = ["Head", "Ledger", "Outcome", "Problem", "Receipt", "Receiving", "check_possible"]
 
 _PAGE = 10_000
 # Engines of a process that forked this one: kept, so that nothing closes their connections.
@@ -64,6 +65,7 @@ class Ledger:
 
     *origin* names this device in the events it writes, *actor* who is at it; *clock* gives the time of recording.
     *keys* sign what is written and seal who complained; without them the chain is unsigned, and nobody can be kept.
+    *lock* opens an SQLite file that is encrypted.
     What takes *as_of*, a zone-aware time, then answers as from the events that had been recorded until that moment.
     Raises :class:`~fieldkit.errors.LedgerError` when the store cannot be opened or is newer than this kit.
     """
@@ -76,6 +78,7 @@ class Ledger:
         actor: str = "",
         clock: Callable[[], datetime] = _now,
         keys: Keys | None = None,
+        lock: StoreLock | None = None,
     ) -> None:
         check_name(origin, "origin")
         self.url = url
@@ -83,6 +86,7 @@ class Ledger:
         self._actor = kept(actor)
         self._clock = clock
         self._keys = keys
+        self._lock = lock
         self._opened: tuple[int, sa.Engine] | None = None
 
     def __repr__(self) -> str:
@@ -99,7 +103,9 @@ class Ledger:
             if self._opened is not None:
                 # A connection may not be used, nor closed, beyond the fork of the process that opened it.
                 _inherited.append(self._opened[1])
-            self._opened = (process, store.open_store(self.url, self._prepare))
+            self._opened = (process, store.open_store(self.url, self._prepare, self._lock))
+            if self._lock is not None and self._lock.exists:
+                encryption.tidy(self._opened[1], self._lock)
         return self._opened[1]
 
     def _prepare(self, engine: sa.Engine) -> None:
@@ -107,6 +113,40 @@ class Ledger:
 
     def _writer(self, connection: sa.Connection) -> Writer:
         return Writer(connection, self._origin, self._actor, self._clock, self._keys)
+
+    def open(self) -> None:
+        """Open the store now rather than when it is first asked, so that what is wrong with it is said at once."""
+        assert self._engine
+
+    def check_encryption(self) -> None:
+        """Raise :class:`LedgerError`, in a sentence that says what to do, where the ledger cannot be encrypted."""
+        encryption.check_plain(self.url, self._lock)
+
+    def check_decryption(self) -> None:
+        """Raise :class:`LedgerError`, in a sentence, where the ledger is not encrypted or SQLCipher is missing."""
+        encryption.check_encrypted(self.url, self._lock)
+
+    def encrypt(self, passphrase: str, recovery: RecoveryKey) -> None:
+        """Encrypt the SQLite file, to be opened with *passphrase* or *recovery*.
+
+        A kill at any moment leaves the plain file or the encrypted one, whole. Raises
+        :class:`~fieldkit.errors.LedgerError` where that cannot be, with nothing changed.
+        """
+        self._convert(lambda lock: encryption.encrypt(self.url, lock, passphrase, recovery))
+
+    def decrypt(self, passphrase: str) -> None:
+        """Make a plain SQLite file of the encrypted one; as :meth:`encrypt`."""
+        if self._lock is not None and self._lock.exists:
+            self._lock.open(passphrase)
+        self._convert(lambda lock: encryption.decrypt(self.url, lock, passphrase))
+
+    def _convert(self, convert: Callable[[StoreLock], None]) -> None:
+        if self._lock is None:
+            raise LedgerError("This ledger was opened without a folder for its key. Open it as a workspace.")
+        check_possible(self.url)
+        self.open()  # it is a ledger, with the tables of today, and what an earlier try left is put in order
+        self.close()
+        convert(self._lock)
 
     def close(self) -> None:
         """Close every connection; the ledger opens them again when asked."""

@@ -8,8 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event as sa_event
@@ -17,7 +16,11 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from fieldkit.errors import LedgerError
 from fieldkit.files import create, make_folder
+from fieldkit.ledger import cipher
 from fieldkit.ledger.location import check_location
+
+if TYPE_CHECKING:
+    from fieldkit.keys import StoreKey, StoreLock
 
 _T = TypeVar("_T")
 
@@ -37,16 +40,19 @@ _FULL = "database or disk is full"
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
 
-def open_store(url: str, prepare: Callable[[Engine], None]) -> Engine:
+def open_store(url: str, prepare: Callable[[Engine], None], lock: StoreLock | None = None) -> Engine:
     """Open the database at *url*, SQLite or PostgreSQL, and let *prepare* make or migrate its tables.
 
-    Raises :class:`LedgerError` in one sentence when it cannot be reached, would lie in a synchronised folder or on a
-    network share, or *prepare* refuses.
+    *lock* opens a file that is encrypted. Raises :class:`LedgerError` in one sentence when it cannot be reached, would
+    lie in a synchronised folder or on a network share, or *prepare* refuses, and
+    :class:`~fieldkit.errors.KeyFileError` while it is locked.
     """
-    parsed = _parsed(url)
+    parsed = parsed_url(url)
     where = parsed.render_as_string(hide_password=True)
+    key = None
     try:
-        engine = _engine(parsed)
+        key = cipher.key_of(parsed, lock)
+        engine = _engine(parsed, key)
         try:
             prepare(engine)
         except BaseException:
@@ -62,15 +68,25 @@ def open_store(url: str, prepare: Callable[[Engine], None]) -> Engine:
             f"The ledger at {where} cannot be opened: {error}. Use sqlite:///FILE or postgresql://…"
         ) from error
     # What the driver raises while the settings are made on a new connection arrives unwrapped.
-    except (sa.exc.DBAPIError, sqlite3.Error, OSError) as error:
+    except failures(OSError) as error:
         raise LedgerError(
-            f"The ledger at {where} cannot be opened: {reason_of(error)}. "
-            "Look whether the address is right, the server runs and the file is a ledger that may be written."
+            f"The ledger at {where} cannot be opened: {_why(error, parsed, key, lock)}."
         ) from error
     return engine
 
 
-def _parsed(url: str) -> URL:
+def _why(error: Exception, parsed: URL, key: StoreKey | None, lock: StoreLock | None) -> str:
+    no_database = "file is not a database" in str(error)
+    if no_database and key is not None:
+        return cipher.not_opened(parsed)
+    look = "Look whether the address is right, the server runs and the file is a ledger that may be written"
+    if no_database and lock is not None:
+        look += "; an encrypted one needs its keys/store.key.json"
+    return f"{reason_of(error)}. {look}"
+
+
+def parsed_url(url: str) -> URL:
+    """The address *url* in its parts, with the driver that the kit uses; raises :class:`LedgerError`."""
     if url.startswith(_SQLITE_FILE) and not url.startswith(f"{_SQLITE_FILE}file:"):
         # Not parsed as an address: a folder's name may hold a question mark.
         return URL.create("sqlite", database=url.removeprefix(_SQLITE_FILE))
@@ -91,37 +107,37 @@ def _parsed(url: str) -> URL:
 
 def check_address(url: str) -> None:
     """Raise :class:`LedgerError` when no ledger can be kept at *url*, before anything is made there."""
-    if file := _file_of(_parsed(url)):
+    if file := cipher.file_of(parsed_url(url)):
         check_location(file)
 
 
-def _file_of(parsed: URL) -> Path | None:
-    database = parsed.database or ":memory:"
-    if parsed.get_backend_name() != "sqlite" or database == ":memory:" or database.startswith("file:"):
-        return None
-    return Path(database)
-
-
-def _engine(parsed: URL) -> Engine:
+def _engine(parsed: URL, key: StoreKey | None) -> Engine:
     # Parameters stay out of error messages: who complained is among them.
     if parsed.get_backend_name() == "postgresql":
         timeout = {} if "connect_timeout" in parsed.query else {"connect_timeout": 10}
         return sa.create_engine(parsed, hide_parameters=True, connect_args=timeout)
-    if file := _file_of(parsed):
+    if file := cipher.file_of(parsed):
         check_location(file)
         make_folder(file.parent)
         if not file.exists():
             # Closed to others from the first byte; SQLite gives its journals the mode of the file.
             create(file, b"", mode=0o600)
-    engine = _sqlite_engine(parsed)
+    engine = _sqlite_engine(parsed, key)
     sa_event.listen(engine, "connect", _on_connect)
     sa_event.listen(engine, "begin", _on_begin)
     return engine
 
 
-def _sqlite_engine(parsed: URL) -> Engine:
+def _sqlite_engine(parsed: URL, key: StoreKey | None) -> Engine:
     # A room of its own, so that another build of SQLite can be put in its place.
+    if key is not None:
+        return cipher.engine(parsed, key)
     return sa.create_engine(parsed, hide_parameters=True)
+
+
+def failures(*more: type[Exception]) -> tuple[type[Exception], ...]:
+    """What SQLAlchemy raises, and the drivers where it does not wrap them."""
+    return (sa.exc.DBAPIError, sqlite3.Error, *cipher.errors(), *more)
 
 
 def reason_of(error: Exception) -> str:
@@ -204,7 +220,7 @@ def writing(engine: Engine, *, bulk: bool = False) -> Iterator[Connection]:
             with _cache(connection, _BULK_CACHE_KIB) if bulk else contextlib.nullcontext():
                 yield connection
             committing = True
-    except (sa.exc.DBAPIError, sqlite3.Error) as error:
+    except failures() as error:
         busy = _LOCKED in str(error)
         why = (
             "somebody else has been writing for 30 s; try again when they are done"
@@ -276,7 +292,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
                 connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             with connection.begin():
                 yield connection
-    except (sa.exc.DBAPIError, sqlite3.Error) as error:
+    except failures() as error:
         raise LedgerError(f"The ledger could not be read: {reason_of(error)}.") from error
 
 

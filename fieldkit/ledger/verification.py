@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from fieldkit.events import DEVICE_ENROLLED, GENESIS, NOT_DATA, digest_of
-from fieldkit.ledger import tables
+from fieldkit.ledger import cipher, tables
 from fieldkit.ledger.heads import Head
 
 
@@ -33,6 +33,10 @@ def check_chains(
 
     *kept* are heads that were kept elsewhere, *trusted* the keys by which devices are known, by origin.
     """
+    if damaged := cipher.damaged_pages(connection):
+        # What it holds cannot be read: SQLCipher gives out no page that is not as it was written.
+        yield from (Problem("", 0, f"The encrypted file was changed: {page}.") for page in damaged)
+        return
     if not _is_sound(connection):
         yield from _broken_chains(connection)
     yield from _wrong_signatures(connection, trusted)
@@ -287,4 +291,16 @@ def state_hash(connection: Connection) -> str:
         running.update(f"{table.name}\n".encode())
         for rows in result.partitions():
             running.update("\n".join([repr(tuple(row)) for row in rows]).encode())
+    return running.hexdigest()
+
+
+def tables_hash(connection: Connection) -> str:
+    """The SHA-256 (hex) over every row of every table of an SQLite ledger, in the order in which they lie."""
+    running = hashlib.sha256()
+    for name in sorted(sa.inspect(connection).get_table_names()):
+        running.update(f"{name}\n".encode())
+        quoted = name.replace('"', '""')
+        result = connection.exec_driver_sql(f'SELECT * FROM "{quoted}" NOT INDEXED')  # noqa: S608 - quoted
+        for rows in result.partitions(_PAGE):
+            running.update(repr([tuple(row) for row in rows]).encode("utf-8", "surrogatepass"))
     return running.hexdigest()
