@@ -23,7 +23,7 @@ from fieldkit.errors import BackupError, ManifestError
 from fieldkit.events import EVIDENCE_ADDED, EVIDENCE_DERIVED
 from fieldkit.files import make_folder, private_folder, put_folder_in_place, sweep, write_text
 from fieldkit.jsonlines import line_of
-from fieldkit.keys import Keys
+from fieldkit.keys import Keys, RecoveryKey, StoreLock
 from fieldkit.ledger import Head, Ledger
 from fieldkit.ledger.heads import read_heads
 from fieldkit.ledger.migration import SCHEMA
@@ -45,8 +45,9 @@ _NAMED = re.compile(r"backup-\d{8}T\d{6}Z(-\d{6})?")
 _LOCK = ".backup.lock"
 # What a piece of evidence is called: its own SHA-256, whatever stands behind a full stop.
 _CONTENT = re.compile(r"([0-9a-f]{64})(\.[\w.]*)?")
-# Sealed to the office's recovery key, or public; no other key may leave the workspace.
-_KEY_COPIES = ("*.sealed", "*.pub")
+# Sealed to the office's recovery key, locked under the passphrase, or public; no other key may leave the workspace.
+_KEY_COPIES = ("*.sealed", "*.pub", "store.key.json")
+_STORE_KEY = "keys/store.key.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,19 +241,27 @@ def restore(
     *,
     ledger: str | None = None,
     key: bytes | None = None,
+    passphrase: str | None = None,
+    recovery: RecoveryKey | None = None,
     progress: bool = False,
 ) -> RestoreResult:
     """Make a new workspace in *folder*, empty or absent, from *backup*; with *ledger* into that empty database.
 
     It writes under an origin of its own from now on: the device that was backed up may still be writing under the old
-    one, whose chain stays as it is. *key* is the public key that must have signed the backup. Raises
-    :class:`~fieldkit.errors.BackupError` or :class:`~fieldkit.errors.ManifestError`; then nothing was made.
+    one, whose chain stays as it is. *key* is the public key that must have signed the backup. One of an encrypted
+    ledger (:func:`is_encrypted`) needs its *passphrase* or its *recovery* key, and stays encrypted, unless it goes into
+    a database. Raises :class:`~fieldkit.errors.BackupError`, :class:`~fieldkit.errors.ManifestError` or
+    :class:`~fieldkit.errors.KeyFileError`; then nothing was made.
     """
     source, target = Path(backup).expanduser().resolve(), Path(folder).expanduser().resolve()
     manifest = read_manifest(source, KIND, key=key)
     _check_form(source, manifest)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise BackupError(f"{target} is not empty, and nothing is written over. Name a new folder.")
+    if _STORE_KEY in manifest.files and passphrase is None and recovery is None:
+        raise BackupError(
+            f"{source} is encrypted. Give its passphrase, or the recovery key, to have it opened and checked."
+        )
     if target.is_relative_to(source):
         raise BackupError(f"{target} lies in the backup itself. Name a folder elsewhere.")
     try:
@@ -265,7 +274,10 @@ def restore(
                 step("copying files")
                 origin = _refill(source, manifest, unfinished, ledger)
                 step("checking the copy")
-                counts = _check_restored(source, manifest, unfinished, ledger)
+                keys = Keys(unfinished / "keys")
+                if keys.store.is_settled:
+                    _open(keys.store, passphrase, recovery)
+                counts = _check_restored(source, manifest, unfinished, ledger, keys)
                 put_folder_in_place(unfinished, target)
                 step("done")
     except OSError as error:
@@ -306,6 +318,9 @@ def _refill(source: Path, manifest: Manifest, unfinished: Path, ledger: str | No
     for part in ("layers", "maps", "records", "out", "keys"):
         make_folder(unfinished / part)
     (unfinished / "keys").chmod(0o700)
+    for path in ((unfinished / LEDGER), *(unfinished / "keys").iterdir()):
+        if path.exists():
+            path.chmod(0o600)
     origin = uuid.uuid4().hex[:12]
     text = settings_text(source / FILE_NAME, origin=origin, ledger=ledger)
     (unfinished / FILE_NAME).unlink()
@@ -313,10 +328,24 @@ def _refill(source: Path, manifest: Manifest, unfinished: Path, ledger: str | No
     return origin
 
 
-def _check_restored(source: Path, manifest: Manifest, unfinished: Path, ledger: str | None) -> dict[str, int]:
+def is_encrypted(backup: str | Path) -> bool:
+    """Whether the ledger in *backup* is encrypted, so that restoring it needs a passphrase or the recovery key."""
+    return _STORE_KEY in read_manifest(Path(backup).expanduser().resolve(), KIND).files
+
+
+def _open(store: StoreLock, passphrase: str | None, recovery: RecoveryKey | None) -> None:
+    if recovery is not None:
+        store.recovered(recovery)
+    elif passphrase is not None:
+        store.open(passphrase)
+
+
+def _check_restored(
+    source: Path, manifest: Manifest, unfinished: Path, ledger: str | None, keys: Keys
+) -> dict[str, int]:
     """Open the restored ledger, filling the database at *ledger* where one is given; returns what it holds."""
     settings = read_settings(unfinished, {})
-    restored = Ledger(settings.ledger, origin=settings.origin, keys=Keys(settings.keys))
+    restored = Ledger(settings.ledger, origin=settings.origin, keys=keys, lock=keys.store)
     try:
         if ledger is not None:
             # Opening may write, and the backup stays as it is.
@@ -324,6 +353,8 @@ def _check_restored(source: Path, manifest: Manifest, unfinished: Path, ledger: 
                 shutil.copyfile(source / LEDGER, scratch / LEDGER)
                 with contextlib.closing(restored.beside(scratch / LEDGER)) as copy:
                     restored.fill_from(copy)
+            if keys.store.is_settled:
+                keys.store.remove()  # the server's files are not the kit's to encrypt
         if found := restored.damage():
             raise BackupError(f"{source} is not good: SQLite says {found[0]!r}. Use another backup.")
         problems = restored.verify(heads=read_heads(source / HEADS))

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -24,9 +25,9 @@ from fieldkit import backups
 from fieldkit.backups import back_up, prune, restore
 from fieldkit.cli import cli
 from fieldkit.complaints import Complaint
-from fieldkit.errors import BackupError, FieldkitError, LedgerError, ManifestError
+from fieldkit.errors import BackupError, FieldkitError, KeyFileError, LedgerError, ManifestError
 from fieldkit.events import Fact
-from fieldkit.keys import Keys
+from fieldkit.keys import Keys, RecoveryKey
 from fieldkit.ledger import Receipt
 from fieldkit.testing import sample_workspace
 from fieldkit.workspace import Workspace, open_workspace
@@ -470,3 +471,62 @@ def test_the_commands(office: Workspace, tmp_path: Path) -> None:
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FIELDKIT_LEDGER", "FIELDKIT_ORIGIN", "FIELDKIT_WORKSPACE"):
         monkeypatch.delenv(name, raising=False)
+
+
+# --- an encrypted ledger ----------------------------------------------------------------------------------------
+
+PASSPHRASE = "four words, not together"  # noqa: S105 - of a test
+
+
+@pytest.fixture
+def encrypted(office: Workspace) -> tuple[Workspace, RecoveryKey]:
+    recovery = RecoveryKey.new()
+    office.encrypt(PASSPHRASE, recovery)
+    return office, recovery
+
+
+def test_a_backup_of_an_encrypted_ledger_stays_encrypted(
+    encrypted: tuple[Workspace, RecoveryKey], tmp_path: Path
+) -> None:
+    ws, recovery = encrypted
+    made = back_up(ws, tmp_path / "stick")
+    assert backups.is_encrypted(made.folder)
+    for path in made.folder.rglob("*"):
+        assert not path.is_file() or b"SQLite format 3" not in path.read_bytes()
+    assert not {path.name for path in (made.folder / "keys").iterdir()} & {"vault.key", "device.key"}
+    for n, opening in enumerate(({"passphrase": PASSPHRASE}, {"recovery": recovery})):
+        target = tmp_path / f"restored-{n}"
+        assert restore(made.folder, target, **opening).complaints == made.complaints
+        again = fk.open(target)
+        again.keys.store.open(PASSPHRASE)
+        assert again.ledger.state_hash() == made.state_hash
+        again.ledger.close()
+        assert (target / "ledger.sqlite").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("opening", "kind", "words"),
+    [
+        ({}, BackupError, "is encrypted. Give its passphrase, or the recovery key"),
+        ({"passphrase": "not the right one"}, KeyFileError, "The passphrase is not the right one"),
+        ({"recovery": RecoveryKey.new()}, KeyFileError, "key"),
+    ],
+)
+def test_an_encrypted_backup_is_not_restored_without_its_key(
+    encrypted: tuple[Workspace, RecoveryKey],
+    tmp_path: Path,
+    opening: dict[str, Any],
+    kind: type[FieldkitError],
+    words: str,
+) -> None:
+    made = back_up(encrypted[0], tmp_path / "stick")
+    with pytest.raises(kind, match=words):
+        restore(made.folder, tmp_path / "restored", **opening)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "sample") == ["stick"]
+
+
+def test_an_encrypted_ledger_is_exported(encrypted: tuple[Workspace, RecoveryKey], tmp_path: Path) -> None:
+    ws, _ = encrypted
+    result = fk.export(ws, tmp_path / "out")
+    assert fk.verify_export(tmp_path / "out", bytes.fromhex(result.key)) == []
+    assert [path.name for path in ws.settings.folder.glob(".fieldkit-*")] == []

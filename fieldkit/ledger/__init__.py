@@ -390,11 +390,11 @@ class Ledger:
         return absorbed
 
     def beside(self, path: Path) -> Ledger:
-        """The ledger in the SQLite file *path*, opened as this one is: same device, same keys."""
-        from fieldkit.ledger.copying import address_beside
-
-        url = address_beside(self.url, path)
-        return Ledger(url, origin=self._origin, actor=self._actor, clock=self._clock, keys=self._keys)
+        """The ledger in the SQLite file *path*, opened as this one is: same device, same keys, same encryption."""
+        who = {"origin": self._origin, "actor": self._actor}
+        return Ledger(
+            f"sqlite:///{path.as_posix()}", **who, clock=self._clock, keys=self._keys, lock=self._lock
+        )
 
     def copy_to(self, path: Path) -> None:
         """Write all of this ledger as of now, the vault too, to the new SQLite file *path*; others may go on writing.

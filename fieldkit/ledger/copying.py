@@ -15,16 +15,6 @@ from fieldkit.ledger import store, tables
 _PAGE = 5_000
 
 
-def address_beside(url: str, path: Path) -> str:
-    """The address of the SQLite file *path*, opened by the same driver as the ledger at *url* where that is a file."""
-    if not url.startswith("sqlite:"):
-        scheme = url.partition(":")[0]
-        if scheme.startswith("sqlite"):
-            address = sa.make_url(url).set(database=path.as_posix())
-            return address.render_as_string(hide_password=False)
-    return f"sqlite:///{path.as_posix()}"
-
-
 def vacuum_into(engine: Engine, path: Path) -> None:
     """Write what the SQLite database of *engine* holds now to the new file *path*, by SQLite itself.
 
