@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -176,21 +176,23 @@ def _new_id() -> str:
 
 
 def _plain(person: Person) -> bytes:
-    return canonical(asdict(person)).encode()
+    return canonical({name: getattr(person, name) for name in _FIELDS}).encode()
 
 
 def _mark(vault: VaultKey, person: Person) -> bytes | None:
     """What tells a person: the identity number, else the telephone, else the mail address, else name and address."""
-    number = "".join(kept(person.identity_number).upper().split())
-    digits = "".join(c for c in person.phone if c.isdecimal())
+    text = _telling(person)
+    return vault.mark(text) if text else None
+
+
+def _telling(person: Person) -> str:
+    if number := "".join(kept(person.identity_number).upper().split()):
+        return f"identity\n{number}"
+    digits = person.phone if person.phone.isdecimal() else "".join(c for c in person.phone if c.isdecimal())
+    # A mobile number with and without +86 is one; a shorter one is an extension, and says little.
+    if len(digits) >= 7:
+        return f"phone\n{digits[-11:]}"
+    if email := person.email.strip().casefold():
+        return f"email\n{email}"
     name, address = " ".join(person.name.split()), " ".join(person.address.split())
-    for sort, text in (
-        ("identity", number),
-        # A mobile number with and without +86 is one; a shorter one is an extension, and says little.
-        ("phone", digits[-11:] if len(digits) >= 7 else ""),
-        ("email", person.email.strip().casefold()),
-        ("name", f"{name}\n{address}" if name and address else ""),
-    ):
-        if text:
-            return vault.mark(f"{sort}\n{text}")
-    return None
+    return f"name\n{name}\n{address}" if name and address else ""
