@@ -1,4 +1,4 @@
-"""Ledgers of any size for the benchmarks: an office's months of complaints, a third of which something is said of later."""
+"""Ledgers of any size for the benchmarks: months of complaints, a third of which something is said of later."""
 
 from __future__ import annotations
 
@@ -94,9 +94,11 @@ def later_facts(ids: list[str]) -> Iterator[list[Fact]]:
         if n % 6 == 1
     ]
     placed = [
-        Fact(one, PLACE_CONFIRMED, {"place": {"lon": 105.9, "lat": 32.5, "method": "confirmed"}}, START)
-        for n, one in enumerate(ids)
-        if n % 6 == 3
+        Fact(one, PLACE_CONFIRMED, {"place": _confirmed(n)}, START) for n, one in enumerate(ids) if n % 6 == 3
     ]
     unlinked = [Fact(fact.subject, COMPLAINT_UNLINKED, {}, START) for fact in linked[::4]]
     yield from (linked, placed, unlinked)
+
+
+def _confirmed(n: int) -> dict[str, object]:
+    return {"lon": 105.70 + n * 37 % 5_000 / 1e4, "lat": 32.35 + n * 53 % 5_000 / 1e4, "method": "confirmed"}

@@ -29,9 +29,9 @@ def command(
     """List the cases, the one with the newest complaint first."""
     import fieldkit as fk
 
-    cases = fk.open(workspace).cases(**filters)
-    if only_open:
-        cases = cases[cases["state"] != "CLOSED"]
+    # One more than is shown tells that there are more; the repeated ones have an order of their own.
+    most = None if repeated or limit == 0 else limit + 1
+    cases = fk.open(workspace).cases(**filters, only_open=only_open, limit=most)
     if repeated:
         cases = cases[cases["complaints"] > 1].sort_values("complaints", ascending=False, kind="stable")
     shown = cases if limit == 0 else cases.head(limit)
@@ -54,6 +54,11 @@ def command(
         widest=36,
         right=("complaints",),
     )
+    if most is not None and len(cases) == most:
+        click.echo(
+            f"The {len(shown):,} newest cases; `--limit 0` shows all. `fieldkit case NUMBER` shows one."
+        )
+        return
     click.echo(f"{len(shown):,} of {len(cases):,} cases. `fieldkit case NUMBER` shows one.")
 
 

@@ -106,11 +106,15 @@ def complaints_frame(
     import geopandas as gpd
 
     wanted = _wanted(columns)
-    complaint, case = tables.known(tables.complaint, as_of), tables.known(tables.case, as_of)
-    source = complaint
+    complaint = tables.known(tables.complaint, as_of)
+    source: sa.FromClause = complaint
+    renamed: dict[str, Any] = {"complaint": complaint.c.id, "case": complaint.c.case_id}
     if "state" in wanted:
-        source = complaint.outerjoin(case, case.c.id == complaint.c.case_id)
-    renamed = {"complaint": complaint.c.id, "case": complaint.c.case_id, "state": case.c.state}
+        states = []
+        for case, during in tables.known_parts(tables.case, as_of):
+            source = source.outerjoin(case, sa.and_(case.c.id == complaint.c.case_id, *during))
+            states.append(case.c.state)
+        renamed["state"] = states[0] if len(states) == 1 else sa.func.coalesce(*states)
     selected = {name: renamed[name] if name in renamed else complaint.c[name] for name in wanted}
     for name in ("lon", "lat"):
         selected.setdefault(name, complaint.c[name])
@@ -133,11 +137,30 @@ def complaints_frame(
     return gpd.GeoDataFrame(frame[list(wanted)], geometry=geometry, crs="EPSG:4326")
 
 
-def cases_frame(connection: Connection, filters: Filters, zone: ZoneInfo, as_of: int | None) -> pd.DataFrame:
-    """The cases that hold a complaint passing *filters*, newest complaint first; merged ones are left out."""
+def cases_frame(
+    connection: Connection,
+    filters: Filters,
+    zone: ZoneInfo,
+    as_of: int | None,
+    *,
+    only_open: bool = False,
+    limit: int | None = None,
+) -> pd.DataFrame:
+    """The cases that hold a complaint passing *filters*, newest complaint first; merged ones are left out.
+
+    At most *limit* of them, and with *only_open* only those that are not closed. Raises :class:`LedgerError` for a
+    limit below 0.
+    """
     case, complaint = tables.known(tables.case, as_of), tables.known(tables.complaint, as_of)
     shown = [column for column in case.c if column.name not in ("id", "known_from")]
-    statement = sa.select(case.c.id.label("case"), *shown).where(case.c.state != "MERGED")
+    # A merged case has no complaint, and so no last one; said like this, the index of the last ones serves the order.
+    statement = sa.select(case.c.id.label("case"), *shown).where(case.c.last_at.is_not(None))
+    if only_open:
+        statement = statement.where(case.c.state != "CLOSED")
+    if limit is not None:
+        if limit < 0:
+            raise LedgerError(f"The limit {limit} is not a number of cases. Give 0 or more, or None for all.")
+        statement = statement.limit(limit)
     conditions = _conditions(complaint.c, filters, zone)
     if conditions:
         statement = statement.where(case.c.id.in_(sa.select(complaint.c.case_id).where(*conditions)))
