@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+import statistics
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from fieldkit.complaints import Complaint, Person
-from fieldkit.events import COMPLAINT_LINKED, COMPLAINT_UNLINKED, PLACE_CONFIRMED, Fact
+from fieldkit.events import COMPLAINT_LINKED, COMPLAINT_UNLINKED, PLACE_CONFIRMED, RECORD_WRITTEN, Fact
 from fieldkit.keys import Keys
 from fieldkit.ledger import Ledger, Receipt
+from fieldkit.ledger.frames import Filters
 from fieldkit.places import Place
 
+ZONE = ZoneInfo("Asia/Shanghai")
 START = datetime(2015, 1, 1, tzinfo=UTC)
 MONTHS = 24
 PART = 5_000
@@ -102,3 +107,80 @@ def later_facts(ids: list[str]) -> Iterator[list[Fact]]:
 
 def _confirmed(n: int) -> dict[str, object]:
     return {"lon": 105.70 + n * 37 % 5_000 / 1e4, "lat": 32.35 + n * 53 % 5_000 / 1e4, "method": "confirmed"}
+
+
+FEW = ("case", "received_at", "category", "lon", "lat")
+#: A record's manifest, as long as a real one.
+MANIFEST = {
+    "data_version": "0123456789ab",
+    "notebook": "investigation",
+    "files": {"html": "a" * 64, "pdf": "b" * 64},
+    "kit": "0.1.0",
+}
+
+
+def operations(office: Office, complaints: int) -> dict[str, Callable[[], object]]:
+    """What people wait for, on a ledger of so many complaints that :meth:`Office.grow` made; by name."""
+    ledger = office.ledger
+    middle = MONTHS // 2
+    month = Filters(since=moment(middle), until=moment(middle + 1))
+    # The first complaint is in every such ledger, however small.
+    ids = ledger.cases(Filters(), zone=ZONE, limit=1)["case"]
+    some = str(ids.iloc[0])
+    fresh = iter(range(complaints, 10**9, 1_000))
+    office.now = moment(MONTHS + 2)
+
+    def take_in() -> object:
+        first = next(fresh)
+        return office.receive(range(first, first + 1_000), complaints)
+
+    return {
+        "append a record": lambda: ledger.append([Fact(some, RECORD_WRITTEN, MANIFEST, START)]),
+        "confirm a place": lambda: ledger.append([Fact(some, PLACE_CONFIRMED, {"place": _place()}, START)]),
+        "open a case": lambda: ledger.case(some),
+        "newest 30 cases": lambda: ledger.cases(Filters(), zone=ZONE, limit=30),
+        "a month": lambda: ledger.complaints(month, columns=FEW, zone=ZONE),
+        "a month as of its end": lambda: ledger.complaints(
+            month, columns=FEW, zone=ZONE, as_of=moment(middle + 2)
+        ),
+        "near (500 m)": lambda: ledger.complaints(Filters(near=(105.9, 32.5, 500.0)), columns=FEW, zone=ZONE),
+        "count": ledger.count,
+        "every complaint": lambda: ledger.complaints(Filters(), columns=FEW, zone=ZONE),
+        "every case": lambda: ledger.cases(Filters(), zone=ZONE),
+        "verify": lambda: _sound(ledger),
+        "state hash": ledger.state_hash,
+        "rebuild": ledger.rebuild,
+        "import of 1,000": take_in,
+    }
+
+
+def timed(
+    done: dict[str, Callable[[], object]], *, rounds: int, enough_s: float = 20.0
+) -> dict[str, tuple[float, float]]:
+    """The median wall and CPU seconds of each, in turns; one that takes longer than *enough_s* is run once."""
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in done}
+    for turn in range(rounds + 1):
+        for name, call in done.items():
+            if taken[name] and max(wall for wall, _ in taken[name]) > enough_s:
+                continue
+            wall, cpu = time.perf_counter(), time.process_time()
+            call()
+            taken[name].append((time.perf_counter() - wall, time.process_time() - cpu))
+            if turn == 1 and len(taken[name]) == 2:
+                del taken[name][0]  # the first one warmed up
+    return {
+        name: (statistics.median(wall for wall, _ in one), statistics.median(cpu for _, cpu in one))
+        for name, one in taken.items()
+    }
+
+
+def _sound(ledger: Ledger) -> None:
+    if problems := ledger.verify():
+        raise RuntimeError(problems[0].message)
+
+
+_turns = iter(range(10**9))
+
+
+def _place() -> dict[str, object]:
+    return _confirmed(next(_turns))
