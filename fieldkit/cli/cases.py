@@ -55,9 +55,8 @@ def command(
         right=("complaints",),
     )
     if most is not None and len(cases) == most:
-        click.echo(
-            f"The {len(shown):,} newest cases; `--limit 0` shows all. `fieldkit case NUMBER` shows one."
-        )
+        shown_are = "The newest case" if limit == 1 else f"The newest {limit:,} cases"
+        click.echo(f"{shown_are}; `--limit 0` shows all. `fieldkit case NUMBER` shows one.")
         return
     click.echo(f"{len(shown):,} of {len(cases):,} cases. `fieldkit case NUMBER` shows one.")
 
