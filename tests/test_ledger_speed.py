@@ -14,11 +14,11 @@ from hostile_texts import HOSTILE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fieldkit.complaints import Complaint
+from fieldkit.complaints import Complaint, Person
 from fieldkit.errors import LedgerError, UnknownCase
 from fieldkit.events import COMPLAINT_LINKED, PLACE_CONFIRMED, Fact
 from fieldkit.keys import Keys
-from fieldkit.ledger import Ledger, Receipt, statements, store, tables
+from fieldkit.ledger import Ledger, Receipt, statements, store, tables, vault
 from fieldkit.ledger.frames import COLUMNS, Filters
 from fieldkit.places import Place
 
@@ -153,6 +153,28 @@ def test_deeds_one_by_one_and_all_at_once_come_to_the_same(ledger: Ledger, month
     ledger.append(facts[3:])
     assert ledger.state_hash() == ledger.rebuild()
     assert ledger.verify() == []
+
+
+def test_persons_are_told_whatever_is_kept_at_hand(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory stays flat however many complain: who was let go of is found in the vault, and opened as before."""
+    monkeypatch.setattr(vault, "_MOST_MET", 3)
+    ledger = Ledger(address, origin="device", actor="Wang", keys=Keys(tmp_path / "keys"))
+    persons = [Person(name=f"P{n % 7}", phone=f"1390000000{n % 7}") for n in range(28)]
+    ids: list[str] = []
+    with ledger.receiving() as receiving:
+        for n, person in enumerate(persons):
+            one = Complaint(received_at=NOON, source="s", number=f"{n}")
+            ids += [outcome.complaint_id for outcome in receiving.add([Receipt(one, one, person)])]
+    with store.reading(ledger._engine) as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(tables.person)) == 7
+    for complaint_id, person in zip(ids, persons, strict=True):
+        assert ledger.complainant(complaint_id, reason="test") == person
+    assert ledger.forget(ids[0], reason="test") == 4
+    assert [ledger.complainant(ids[n], reason="test") for n in (0, 7, 14, 21)] == [None] * 4
+    assert ledger.complainant(ids[1], reason="test") == persons[1]
+    ledger.close()
 
 
 _KEYS = st.integers(0, 4)

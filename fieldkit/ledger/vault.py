@@ -27,18 +27,20 @@ if TYPE_CHECKING:
     from fieldkit.ledger.appending import Writer
 
 _CHUNK = 5_000
+# Of so many persons the keys are kept at hand; one who comes again later gets a further key, which is as good.
+_MOST_MET = 50_000
 _FIELDS = tuple(field.name for field in fields(Person))
 
 
 class Sealing:
-    """Seals persons within one transaction; one key of a person serves all of that person's complaints in it."""
+    """Seals persons within one transaction; one key of a person serves many of that person's complaints in it."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self._connection = writer.connection
         self._batch: tuple[str, bytes] | None = None
         self._vault: VaultKey | None = None
-        # Every person met so far, by mark, with the id and this transaction's key of it.
+        # Persons met lately, by mark, with the id and a key of this transaction's.
         self._met: dict[bytes, tuple[str, str, bytes]] = {}
 
     def add(self, persons: Sequence[tuple[str, Person]]) -> None:
@@ -48,6 +50,8 @@ class Sealing:
         """
         if not persons:
             return
+        if len(self._met) > _MOST_MET:
+            self._met.clear()
         batch_id, batch_key = self._opened_batch()
         marks = [None if self._vault is None else _mark(self._vault, person) for _, person in persons]
         known = self._known({mark for mark in marks if mark is not None} - self._met.keys())
