@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from fieldkit import events
@@ -72,11 +73,27 @@ def complaint_versions(history: Sequence[Event]) -> list[tuple[int, CaseComplain
     At any moment the state is the fold of the events recorded until then: with clocks that jump, too.
     """
     versions: list[tuple[int, CaseComplaint]] = []
-    for moment in sorted({event.recorded_at for event in history}):
-        state = fold_complaint([event for event in history if event.recorded_at <= moment])
+    for moment, state in _states(history):
         if state is not None and (not versions or versions[-1][1] != state):
             versions.append((moment, state))
     return versions
+
+
+def _states(history: Sequence[Event]) -> Iterator[tuple[int, CaseComplaint | None]]:
+    ordered = sorted(history, key=lambda event: event.order)
+    moments = [event.recorded_at for event in ordered]
+    receipt_first = bool(ordered) and ordered[0].kind == events.COMPLAINT_RECEIVED
+    if not receipt_first or any(before > after for before, after in pairwise(moments)):
+        # A clock jumped, or something was said before the receipt was known: each moment is folded by itself.
+        for moment in sorted(set(moments)):
+            yield moment, fold_complaint([event for event in ordered if event.recorded_at <= moment])
+        return
+    state = fold_complaint(ordered[:1])
+    for n, event in enumerate(ordered):
+        if n and event.kind != events.COMPLAINT_RECEIVED and state is not None:
+            state = _apply(state, event)
+        if n + 1 == len(ordered) or moments[n + 1] > event.recorded_at:
+            yield event.recorded_at, state
 
 
 def _apply(state: CaseComplaint, event: Event) -> CaseComplaint:

@@ -126,12 +126,23 @@ class Workspace:
         since: date | datetime | None = None,
         until: date | datetime | None = None,
         as_of: date | datetime | None = None,
+        only_open: bool = False,
+        limit: int | None = None,
     ) -> pd.DataFrame:
-        """The cases that hold a complaint with these features, the one with the newest complaint first."""
+        """The cases that hold a complaint with these features, the one with the newest complaint first.
+
+        With *only_open* those that are closed are left out; with *limit* no more than so many are read.
+        """
         from fieldkit.ledger.frames import Filters
 
         filters = Filters(category, channel, district, since, until)
-        return self.ledger.cases(filters, zone=self.settings.zone, as_of=self._moment(as_of))
+        return self.ledger.cases(
+            filters,
+            zone=self.settings.zone,
+            as_of=self._moment(as_of),
+            only_open=only_open,
+            limit=limit,
+        )
 
     def case(self, name: str, *, as_of: date | datetime | None = None) -> Case:
         """One case by its id or number; raises :class:`~fieldkit.errors.UnknownCase`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fieldkit import events
-from fieldkit.cases import Case, case_state, fold_complaint, relation_label
+from fieldkit.cases import (
+    Case,
+    CaseComplaint,
+    case_state,
+    complaint_versions,
+    fold_complaint,
+    relation_label,
+)
 from fieldkit.complaints import Complaint
 from fieldkit.errors import UnknownCase
 from fieldkit.events import Event
@@ -110,6 +118,35 @@ def test_the_first_of_two_receipts_counts() -> None:
     state = fold_complaint(twice)
     assert state is not None
     assert state.complaint.text == "first"
+
+
+_SAID = st.sampled_from(
+    [
+        (events.COMPLAINT_RECEIVED, {"received_at": "2017-07-01T12:00:00+00:00", "source": "s"}),
+        (events.COMPLAINT_LINKED, {"case": "B", "relation": "duplicate"}),
+        (events.COMPLAINT_LINKED, {"case": "C", "relation": "follow_up"}),
+        (events.COMPLAINT_UNLINKED, {}),
+        (events.PLACE_CONFIRMED, {"place": {"lon": 1.0, "lat": 2.0, "method": "confirmed"}, "district": "d"}),
+        (events.COMPLAINANT_OPENED, {"reason": "r"}),
+    ]
+)
+
+
+@given(st.lists(st.tuples(_SAID, st.integers(0, 4), st.integers(0, 4)), max_size=7))
+def test_every_state_is_the_fold_of_what_was_known_by_then(
+    said: list[tuple[tuple[str, dict[str, Any]], int, int]],
+) -> None:
+    """Whatever the clocks did: recorded early and ordered late, or the other way round."""
+    history = [
+        replace(event("A", kind, payload, 0), sequence=n, recorded_at=recorded, tick=tick)
+        for n, ((kind, payload), recorded, tick) in enumerate(said)
+    ]
+    expected: list[tuple[int, CaseComplaint]] = []
+    for moment in sorted({one.recorded_at for one in history}):
+        state = fold_complaint([one for one in history if one.recorded_at <= moment])
+        if state is not None and (not expected or expected[-1][1] != state):
+            expected.append((moment, state))
+    assert complaint_versions(history) == expected
 
 
 def test_without_a_receipt_there_is_no_complaint_and_no_case() -> None:

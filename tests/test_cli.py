@@ -46,6 +46,17 @@ def test_cases_are_listed_with_their_numbers(sample: Workspace) -> None:
     assert "S-004" not in result.output, "a complaint that was linked has no case of its own"
 
 
+def test_cases_beyond_the_limit_are_told_of_not_counted(sample: Workspace) -> None:
+    folder = str(sample.settings.folder)
+    every = json.loads(run("cases", "-w", folder, "--limit", "0", "--json").output)
+    result = run("cases", "-w", folder, "--limit", "5")
+    assert "The newest 5 cases; `--limit 0` shows all." in result.output
+    assert json.loads(run("cases", "-w", folder, "--limit", "5", "--json").output) == every[:5]
+    assert "57 of 57 cases" in run("cases", "-w", folder, "--limit", "57").output
+    still = json.loads(run("cases", "-w", folder, "--open", "--limit", "5", "--json").output)
+    assert still == [case for case in every if case["state"] != "CLOSED"][:5]
+
+
 def test_repeated_cases_come_with_the_most_complaints_first(sample: Workspace) -> None:
     result = run("cases", "-w", str(sample.settings.folder), "--repeated", "--json")
     (case,) = json.loads(result.output)
@@ -241,7 +252,7 @@ def test_the_program_runs_as_a_module(tmp_path: Path) -> None:
     testing.sample_workspace(tmp_path / "office")
     command = [sys.executable, "-m", "fieldkit", "cases", "-w", str(tmp_path / "office"), "--limit", "1"]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
-    assert "1 of 57 cases" in done.stdout
+    assert "The newest case;" in done.stdout
 
 
 def test_an_import_says_what_no_column_was_found_for_and_how_to_go_on(

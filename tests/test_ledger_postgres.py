@@ -9,9 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
+from hostile_texts import HOSTILE
 
 from fieldkit.complaints import Complaint
 from fieldkit.errors import LedgerError
+from fieldkit.events import kept
 from fieldkit.ledger import Ledger, Receipt, store, tables
 
 pytestmark = pytest.mark.postgres
@@ -103,15 +105,62 @@ def test_a_pooled_connection_takes_one_import_after_another(ledger: Ledger) -> N
     assert ledger.count()["complaints"] == 1
 
 
-def test_a_refusal_does_not_repeat_the_row(ledger: Ledger) -> None:
-    """The server's detail of a failed row would name who complained."""
-    row = ("A" * 12, "CANARY", "13900001111", "", None, "")
+@pytest.mark.parametrize("number", [1, 100])
+def test_a_refusal_does_not_repeat_the_row(ledger: Ledger, number: int) -> None:
+    """The server's detail of a failed row would name who complained, and so would COPY's context."""
+    rows = [(f"{n:012}", "CANARY", "K" * 12, b"") for n in range(number - 1)]
+    rows.append(("A" * 12, "CANARY", "13900001111", None))  # type: ignore[arg-type]
     with (
         pytest.raises(LedgerError, match="violates not-null constraint") as refused,
         store.writing(ledger._engine) as connection,
     ):
-        store.insert(connection, tables.complainant, [row])
+        store.insert(connection, tables.complainant, rows)
     assert "CANARY" not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize("number", [1, 100])
+def test_every_value_comes_back_however_many_are_sent(ledger: Ledger, number: int) -> None:
+    """A few rows go as inserts, many by COPY: the table holds the same."""
+    texts = [
+        t for t in (*HOSTILE, "\\N", "\\.", "\\", "a\tb\r\nc", "NULL", "", '"', ",", "\\x00") if kept(t) == t
+    ]
+    values = [
+        (
+            kept(text),
+            -0.0 if n % 2 else 1e-300,
+            None if n % 3 else 2**62,
+            bool(n % 2),
+            bytes([n % 256, 0, 92, 10]),
+        )
+        for n, text in enumerate(texts * (1 + number // len(texts)))
+    ][: max(number, len(texts) if number > 1 else 1)]
+    columns = (sa.Text, sa.Float(53), sa.BigInteger, sa.Boolean, sa.LargeBinary)
+    table = sa.Table(
+        "tried",
+        sa.MetaData(),
+        sa.Column("n", sa.Integer, primary_key=True),
+        *(sa.Column(f"order {n}", kind) for n, kind in enumerate(columns)),
+    )
+    with store.writing(ledger._engine) as connection:
+        table.create(connection)
+        store.insert(connection, table, [(n, *row) for n, row in enumerate(values)])
+    with store.reading(ledger._engine) as connection:
+        found = connection.execute(sa.select(*list(table.c)[1:]).order_by(table.c.n)).all()
+    assert [repr(tuple(row)) for row in found] == [repr(row) for row in values]
+
+
+def test_a_text_that_no_database_keeps_is_refused_by_either_way(ledger: Ledger) -> None:
+    """What was not cleaned by :func:`fieldkit.events.kept` changes nothing, and is not repeated."""
+    for number in (1, 100):
+        rows = [(f"{n:012}", b"12345678") for n in range(number - 1)] + [("CANARY\x00", b"12345678")]
+        with (
+            pytest.raises(LedgerError, match="nothing was changed") as refused,
+            store.writing(ledger._engine) as connection,
+        ):
+            store.insert(connection, tables.imported, rows)
+        assert "CANARY" not in str(refused.value)
+    with store.reading(ledger._engine) as connection:
+        assert connection.execute(sa.select(tables.imported)).all() == []
 
 
 def test_texts_sorted_by_the_servers_rules_make_no_difference(postgres_database: Callable[[], str]) -> None:

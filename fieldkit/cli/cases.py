@@ -31,10 +31,10 @@ def command(
     """List the cases, the one with the newest complaint first."""
     import fieldkit as fk
 
+    # One more than is shown tells that there are more; the repeated ones have an order of their own.
+    most = None if repeated or limit == 0 else limit + 1
     ws = fk.open(workspace)
-    cases = ws.cases(**filters)
-    if only_open:
-        cases = cases[cases["state"] != "CLOSED"]
+    cases = ws.cases(**filters, only_open=only_open, limit=most)
     if repeated:
         cases = cases[cases["complaints"] > 1].sort_values("complaints", ascending=False, kind="stable")
     shown = cases if limit == 0 else cases.head(limit)
@@ -63,6 +63,10 @@ def command(
         if counted := spoilt.get(str(row.case)):
             said = f"{spoilt_words(counted, 'zh')} · {spoilt_words(counted)}"
             click.secho(f"{clean(row.number or row.case)}  {said}", fg="red", bold=True)
+    if most is not None and len(cases) == most:
+        shown_are = "The newest case" if limit == 1 else f"The newest {limit:,} cases"
+        click.echo(f"{shown_are}; `--limit 0` shows all. `fieldkit case NUMBER` shows one.")
+        return
     click.echo(f"{len(shown):,} of {len(cases):,} cases. `fieldkit case NUMBER` shows one.")
 
 

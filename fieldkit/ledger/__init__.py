@@ -210,8 +210,9 @@ class Ledger:
         with store.reading(self._engine) as connection:
             if connection.scalar(sa.select(case.c.id).where(case.c.id == name)) is not None:
                 return name
-            numbered = sa.select(case.c.id).where(case.c.number == name).order_by(case.c.id).limit(3)
-            found = list(connection.scalars(numbered))
+            numbered = sa.select(tables.case.c.id).where(tables.case.c.number == name)
+            known = sa.select(case.c.id).where(case.c.id.in_(numbered)).order_by(case.c.id).limit(3)
+            found = list(connection.scalars(known))
         if len(found) == 1:
             return str(found[0])
         if found:
@@ -274,12 +275,20 @@ class Ledger:
             frame.attrs["as_of"] = as_of.isoformat()
         return frame
 
-    def cases(self, filters: Filters, *, zone: ZoneInfo, as_of: datetime | None = None) -> pd.DataFrame:
+    def cases(
+        self,
+        filters: Filters,
+        *,
+        zone: ZoneInfo,
+        as_of: datetime | None = None,
+        only_open: bool = False,
+        limit: int | None = None,
+    ) -> pd.DataFrame:
         """Cases as a frame, see :func:`fieldkit.ledger.frames.cases_frame`."""
         from fieldkit.ledger.frames import cases_frame
 
         with store.reading(self._engine) as connection:
-            return cases_frame(connection, filters, zone, _moment(as_of))
+            return cases_frame(connection, filters, zone, _moment(as_of), only_open=only_open, limit=limit)
 
     def records(
         self, case_id: str | None = None, *, as_of: datetime | None = None
@@ -311,15 +320,30 @@ class Ledger:
     def count(self, *, as_of: datetime | None = None) -> dict[str, int]:
         """How many events, complaints and cases there are, and how many complaints have a place."""
         moment = _moment(as_of)
-        complaint, case = tables.known(tables.complaint, moment), tables.known(tables.case, moment)
-        recorded = () if moment is None else (tables.event.c.recorded_at <= moment,)
+        number = sa.func.count()
+        events = sa.select(number).select_from(tables.event)
+        if moment is not None:
+            events = events.where(tables.event.c.recorded_at <= moment)
+        complaints, with_place, needs_confirming, cases = 0, 0, 0, 0
         with store.reading(self._engine) as connection:
+            for table, known in tables.known_parts(tables.complaint, moment):
+                # All that is counted of them in one pass.
+                confirming = number.filter(table.c.needs_confirming)
+                counts = sa.select(number, sa.func.count(table.c.lon), confirming).where(*known)
+                row = connection.execute(counts.select_from(table)).one()
+                complaints += row[0]
+                with_place += row[1]
+                needs_confirming += row[2]
+            for table, known in tables.known_parts(tables.case, moment):
+                # A merged case has no complaint, and so no last one.
+                some = sa.select(number).select_from(table).where(table.c.last_at.is_not(None), *known)
+                cases += connection.scalar(some) or 0
             return {
-                "events": _count(connection, tables.event, *recorded),
-                "complaints": _count(connection, complaint),
-                "cases": _count(connection, case, case.c.state != "MERGED"),
-                "with_place": _count(connection, complaint, complaint.c.lon.is_not(None)),
-                "needs_confirming": _count(connection, complaint, complaint.c.needs_confirming),
+                "events": connection.scalar(events) or 0,
+                "complaints": complaints,
+                "cases": cases,
+                "with_place": with_place,
+                "needs_confirming": needs_confirming,
             }
 
     def rebuild(self) -> str:
@@ -378,7 +402,7 @@ class Ledger:
         from fieldkit.ledger.verification import state_hash
 
         with store.writing(self._engine, bulk=True) as connection:
-            was_empty = not _count(connection, tables.head)
+            was_empty = connection.scalar(sa.select(tables.head.c.origin).limit(1)) is None
             absorbed = absorb(connection, events, heads, trusted=trusted or {}, sealed=sealed or {})
             if expected is not None and was_empty and state_hash(connection) != expected:
                 raise LedgerError(
@@ -519,7 +543,3 @@ def _moment(as_of: datetime | None) -> int | None:
     if as_of.utcoffset() is None:
         raise LedgerError(f"As of {as_of} has no time zone. Give a zone-aware time.")
     return microseconds(as_of)
-
-
-def _count(connection: sa.Connection, table: sa.FromClause, *where: Any) -> int:
-    return connection.scalar(sa.select(sa.func.count()).select_from(table).where(*where)) or 0

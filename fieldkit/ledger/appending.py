@@ -11,8 +11,9 @@ from sqlalchemy.engine import Connection
 
 from fieldkit.events import DEVICE_ENROLLED, GENESIS, NOT_DATA, canonical, digest_of, microseconds
 from fieldkit.keys import Keys
-from fieldkit.ledger import store, tables
+from fieldkit.ledger import statements, store, tables
 from fieldkit.ledger.heads import head_statement
+from fieldkit.ledger.statements import Lookup
 
 #: Subject, kind, canonical payload, and when it occurred in microseconds.
 FactRow = tuple[str, str, str, int]
@@ -35,16 +36,18 @@ class Writer:
         self.keys = keys
         self.actor = actor
         self._origin = origin
-        head = tables.head
-        row = connection.execute(sa.select(head).where(head.c.origin == origin).with_for_update()).first()
-        self._new = row is None
-        self._sequence: int = 0 if row is None else row.sequence
-        self._digest: bytes = GENESIS if row is None else row.digest
-        self._data_sequence: int = 0 if row is None else row.data_sequence
-        self._data_digest: bytes = GENESIS if row is None else row.data_digest
-        self._key: bytes | None = None if row is None else row.key
+        rows = _HEAD.rows(connection, (origin,))
+        self._new = not rows
+        self._sequence: int
+        self._digest: bytes
+        self._data_sequence: int
+        self._data_digest: bytes
+        self._key: bytes | None
+        self._sequence, self._digest, self._data_sequence, self._data_digest, self._key = (
+            rows[0] if rows else (0, GENESIS, 0, GENESIS, None)
+        )
         self.recorded_at = microseconds(clock())
-        seen = connection.scalar(sa.select(sa.func.max(head.c.tick)))
+        ((seen,),) = _LAST_TICK.rows(connection)
         # Later than all that is known here, whatever the clock says.
         self._tick = self.recorded_at if seen is None else max(self.recorded_at, seen + 1)
 
@@ -77,24 +80,27 @@ class Writer:
         return (*said, self._tick, payload, previous, self._digest)
 
     def _move_head(self) -> None:
-        values = {
-            "sequence": self._sequence,
-            "digest": self._digest,
-            "data_sequence": self._data_sequence,
-            "data_digest": self._data_digest,
-            "tick": self._tick,
-            "key": self._key,
-            "signature": None,
-        }
+        signature = None
         if self.keys is not None:
-            values["signature"] = self.keys.sign(head_statement(self._origin, self._sequence, self._digest))
+            signature = self.keys.sign(head_statement(self._origin, self._sequence, self._digest))
+        ends = (self._sequence, self._digest, self._data_sequence, self._data_digest)
+        values = (*ends, self._tick, self._key, signature)
         if self._new:
-            self.connection.execute(sa.insert(tables.head).values(origin=self._origin, **values))
+            store.insert(self.connection, tables.head, [(self._origin, *values)])
             self._new = False
         else:
-            self.connection.execute(
-                sa.update(tables.head).where(tables.head.c.origin == self._origin).values(**values)
-            )
+            statements.update(self.connection, tables.head, _MOVED, [(*values, self._origin)])
+
+
+_head = tables.head.c
+# No lock on the row: whoever writes holds the ledger's.
+_HEAD = Lookup(
+    lambda origins: sa.select(
+        _head.sequence, _head.digest, _head.data_sequence, _head.data_digest, _head.key
+    ).where(_head.origin.in_(origins))
+)
+_LAST_TICK = Lookup(lambda _: sa.select(sa.func.max(_head.tick)))
+_MOVED = tuple(column.name for column in tables.head.columns if not column.primary_key)
 
 
 def data_version(connection: Connection, as_of: int | None) -> str:

@@ -106,11 +106,15 @@ def complaints_frame(
     import geopandas as gpd
 
     wanted = _wanted(columns)
-    complaint, case = tables.known(tables.complaint, as_of), tables.known(tables.case, as_of)
-    source = complaint
+    complaint = tables.known(tables.complaint, as_of)
+    source: sa.FromClause = complaint
+    renamed: dict[str, Any] = {"complaint": complaint.c.id, "case": complaint.c.case_id}
     if "state" in wanted:
-        source = complaint.outerjoin(case, case.c.id == complaint.c.case_id)
-    renamed = {"complaint": complaint.c.id, "case": complaint.c.case_id, "state": case.c.state}
+        states = []
+        for case, during in tables.known_parts(tables.case, as_of):
+            source = source.outerjoin(case, sa.and_(case.c.id == complaint.c.case_id, *during))
+            states.append(case.c.state)
+        renamed["state"] = states[0] if len(states) == 1 else sa.func.coalesce(*states)
     selected = {name: renamed[name] if name in renamed else complaint.c[name] for name in wanted}
     for name in ("lon", "lat"):
         selected.setdefault(name, complaint.c[name])
@@ -133,15 +137,44 @@ def complaints_frame(
     return gpd.GeoDataFrame(frame[list(wanted)], geometry=geometry, crs="EPSG:4326")
 
 
-def cases_frame(connection: Connection, filters: Filters, zone: ZoneInfo, as_of: int | None) -> pd.DataFrame:
-    """The cases that hold a complaint passing *filters*, newest complaint first; merged ones are left out."""
-    case, complaint = tables.known(tables.case, as_of), tables.known(tables.complaint, as_of)
-    shown = [column for column in case.c if column.name not in ("id", "known_from")]
-    statement = sa.select(case.c.id.label("case"), *shown).where(case.c.state != "MERGED")
+def cases_frame(
+    connection: Connection,
+    filters: Filters,
+    zone: ZoneInfo,
+    as_of: int | None,
+    *,
+    only_open: bool = False,
+    limit: int | None = None,
+) -> pd.DataFrame:
+    """The cases that hold a complaint passing *filters*, newest complaint first; merged ones are left out.
+
+    At most *limit* of them, and with *only_open* only those that are not closed. Raises :class:`LedgerError` for a
+    limit below 0.
+    """
+    if limit is not None and limit < 0:
+        raise LedgerError(f"The limit {limit} is not a number of cases. Give 0 or more, or None for all.")
+    complaint = tables.known(tables.complaint, as_of)
     conditions = _conditions(complaint.c, filters, zone)
-    if conditions:
-        statement = statement.where(case.c.id.in_(sa.select(complaint.c.case_id).where(*conditions)))
-    return _columnar(connection, statement.order_by(case.c.last_at.desc(), case.c.id), zone)
+    parts = []
+    for case, known in tables.known_parts(tables.case, as_of):
+        shown = [case.c[column.name] for column in tables.case.c if column.name not in ("id", "known_from")]
+        # A merged case has no complaint, and so no last one; in these words the index of the last ones serves.
+        part = sa.select(case.c.id.label("case"), *shown).where(case.c.last_at.is_not(None), *known)
+        if only_open:
+            part = part.where(case.c.state != "CLOSED")
+        if conditions:
+            part = part.where(case.c.id.in_(sa.select(complaint.c.case_id).where(*conditions)))
+        parts.append(_newest(part, limit))
+    if len(parts) == 1:
+        return _columnar(connection, parts[0], zone)
+    # Each part gives its own newest, by its own index, before they are put together.
+    both = sa.union_all(*(sa.select(part.subquery()) for part in parts)).subquery()
+    return _columnar(connection, _newest(sa.select(both), limit), zone)
+
+
+def _newest(cases: sa.Select[Any], limit: int | None) -> sa.Select[Any]:
+    columns = cases.selected_columns
+    return cases.order_by(columns["last_at"].desc(), columns["case"]).limit(limit)
 
 
 def _wanted(columns: Iterable[str] | None) -> tuple[str, ...]:

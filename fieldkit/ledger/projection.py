@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import groupby, pairwise
+from itertools import groupby, pairwise, starmap
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -14,7 +14,8 @@ from sqlalchemy.engine import Connection
 from fieldkit import places
 from fieldkit.cases import CaseComplaint, case_state, complaint_versions
 from fieldkit.events import KINDS, Event, kept, microseconds
-from fieldkit.ledger import store, tables
+from fieldkit.ledger import statements, store, tables
+from fieldkit.ledger.statements import Lookup, Row
 
 # Below SQLite's 32,766 and PostgreSQL's 65,535 bound values a statement.
 CHUNK = 5_000
@@ -27,7 +28,7 @@ _mixed_cases = sa.Table(
 )
 
 
-def complaint_row(state: CaseComplaint, known_from: int) -> tuple[Any, ...]:
+def complaint_row(state: CaseComplaint, known_from: int) -> Row:
     """The row of the table *complaint* for a folded complaint, known so since *known_from*; columns in their order."""
     complaint = state.complaint
     place = complaint.place
@@ -76,37 +77,27 @@ def project(connection: Connection, appended: Sequence[Event]) -> None:
         return
     case_ids = set(complaint_ids)
     for ids in store.chunks(sorted(complaint_ids), CHUNK):
+        histories: dict[str, list[Event]] = {}
+        for event in starmap(Event, _EVENTS.rows(connection, ids)):
+            histories.setdefault(event.subject, []).append(event)
+        states = [lookup.rows(connection, ids) for lookup in _COMPLAINT_ROWS]
+        folded = _folded(histories.values())
+        for table, was, rows in zip(_COMPLAINTS, states, folded, strict=True):
+            statements.change(connection, table, was, rows)
         # The cases that the complaints leave, and those they come to: what was said before their receipt counts too.
-        case_ids.update(_cases_of(connection, ids))
-        histories = _histories(connection, tables.event.c.subject.in_(ids))
-        for table in _COMPLAINTS:
-            connection.execute(sa.delete(table).where(table.c.id.in_(ids)))
-        _insert_folded(connection, histories)
-        case_ids.update(_cases_of(connection, ids))
+        case_ids.update(row[_CASE_ID] for rows in (*states, *folded) for row in rows)
     project_cases(connection, sorted(case_ids))
 
 
-def _cases_of(connection: Connection, complaint_ids: Sequence[str]) -> set[str]:
-    """The cases that these complaints belong to, or ever did."""
-    return {
-        case_id
-        for table in _COMPLAINTS
-        for case_id in connection.scalars(sa.select(table.c.case_id).where(table.c.id.in_(complaint_ids)))
-    }
-
-
 def project_cases(connection: Connection, case_ids: Sequence[str]) -> None:
-    """Make the rows of *case* and *case_before* anew for *case_ids* from their complaints."""
+    """Bring the rows of *case* and *case_before* for *case_ids* up to date with their complaints."""
     for ids in store.chunks(case_ids, CHUNK):
-        for table in (tables.case, tables.case_before):
-            connection.execute(sa.delete(table).where(table.c.id.in_(ids)))
-        mixed = _mixed(connection, ids)
-        alone = [case_id for case_id in ids if case_id not in mixed]
-        _insert_lone_cases(connection, tables.complaint.c.id.in_(alone))
-        _insert_mixed_cases(connection, sorted(mixed))
+        states = [lookup.rows(connection, ids) for lookup in _CASE_ROWS]
+        for table, was, rows in zip(_CASES, states, _mixed_cases_of(connection, ids), strict=True):
+            statements.change(connection, table, was, rows)
 
 
-def project_new_cases(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+def project_new_cases(connection: Connection, rows: Sequence[Row]) -> None:
     """Add the cases of complaints just received, at most :data:`CHUNK` of them; *rows* are those of *complaint*."""
     complaint = tables.complaint.c
     ids = [row[_ID] for row in rows]
@@ -129,9 +120,22 @@ _SHARED = itemgetter(*(_COLUMN[name] for name in _SHARED_NAMES))
 _NUMBER, _LON, _LAT = _COLUMN["number"], _COLUMN["lon"], _COLUMN["lat"]
 _CASE_ID, _METHOD, _KNOWN_FROM = _COLUMN["case_id"], _COLUMN["place_method"], _COLUMN["known_from"]
 _COMPLAINTS = (tables.complaint, tables.complaint_before)
+_CASES = (tables.case, tables.case_before)
 
 
-def _new_case(row: tuple[Any, ...]) -> tuple[Any, ...]:
+def _with(column: str, table: sa.Table, *others: str) -> Lookup:
+    """The rows of *table* that have one of the keys in *column*, or in one of the *others*."""
+    columns = [table.c[name] for name in (column, *others)]
+    return Lookup(lambda keys: sa.select(table).where(sa.or_(*(one.in_(keys) for one in columns))))
+
+
+_EVENTS = _with("subject", tables.event)
+_COMPLAINT_ROWS = [_with("id", table) for table in _COMPLAINTS]
+_CASE_ROWS = [_with("id", table) for table in _CASES]
+_VERSIONS = [_with("case_id", table, "id") for table in _COMPLAINTS]
+
+
+def _new_case(row: Row) -> Row:
     state = case_state(1, row[_CLOSED] is not None)
     received_at = row[RECEIVED_AT]
     where = (row[_LON], row[_LAT], row[_KNOWN_FROM])
@@ -158,21 +162,27 @@ def rebuild(connection: Connection) -> None:
         connection.execute(sa.insert(_mixed_cases).from_select(["id"], mixed))
         _insert_lone_cases(connection, complaint.id.not_in(sa.select(_mixed_cases.c.id)))
         for ids in store.pages(connection, _mixed_cases.c.id, CHUNK):
-            _insert_mixed_cases(connection, ids)
+            for table, rows in zip(_CASES, _mixed_cases_of(connection, ids), strict=True):
+                store.insert(connection, table, rows)
     finally:
         _mixed_cases.drop(connection, checkfirst=False)
 
 
 def _insert_folded(connection: Connection, histories: Iterable[list[Event]]) -> None:
     for some in store.chunks(histories, CHUNK):
-        now: list[tuple[Any, ...]] = []
-        before: list[tuple[Any, ...]] = []
-        for history in some:
-            rows = [complaint_row(state, since) for since, state in complaint_versions(history)]
-            now += rows[-1:]
-            before += [(*row, after[_KNOWN_FROM]) for row, after in pairwise(rows)]
-        store.insert(connection, tables.complaint, now)
-        store.insert(connection, tables.complaint_before, before)
+        for table, rows in zip(_COMPLAINTS, _folded(some), strict=True):
+            store.insert(connection, table, rows)
+
+
+def _folded(histories: Iterable[Sequence[Event]]) -> tuple[list[Row], list[Row]]:
+    """The rows of *complaint* and *complaint_before* that the events of some complaints give."""
+    now: list[Row] = []
+    before: list[Row] = []
+    for history in histories:
+        rows = [complaint_row(state, since) for since, state in complaint_versions(history)]
+        now += rows[-1:]
+        before += [(*row, after[_KNOWN_FROM]) for row, after in pairwise(rows)]
+    return now, before
 
 
 def _histories(connection: Connection, where: sa.ColumnElement[bool]) -> Iterator[list[Event]]:
@@ -181,20 +191,6 @@ def _histories(connection: Connection, where: sa.ColumnElement[bool]) -> Iterato
         rows = (Event(*row) for row in connection.execute(statement.order_by(tables.event.c.subject)))
         for _, history in groupby(rows, key=lambda event: event.subject):
             yield list(history)
-
-
-def _mixed(connection: Connection, case_ids: Sequence[str]) -> set[str]:
-    """Those of *case_ids* that have, or had, other complaints than the one that opened them, or an earlier state."""
-    complaint = tables.complaint.c
-    moved = complaint.case_id != complaint.id
-    found = set(
-        connection.scalars(sa.select(complaint.case_id).where(complaint.case_id.in_(case_ids), moved))
-    )
-    found.update(connection.scalars(sa.select(complaint.id).where(complaint.id.in_(case_ids), moved)))
-    before = tables.complaint_before.c
-    for column in (before.id, before.case_id):
-        found.update(connection.scalars(sa.select(column).where(column.in_(case_ids)).distinct()))
-    return found
 
 
 def _insert_lone_cases(connection: Connection, which: sa.ColumnElement[bool]) -> None:
@@ -219,42 +215,34 @@ def _insert_lone_cases(connection: Connection, which: sa.ColumnElement[bool]) ->
     )
 
 
-def _insert_mixed_cases(connection: Connection, case_ids: Sequence[str]) -> None:
-    """Add the cases that several complaints, or several states of one, have made."""
+def _mixed_cases_of(connection: Connection, case_ids: Sequence[str]) -> tuple[list[Row], list[Row]]:
+    """The rows of *case* and *case_before* for cases that several complaints, or states of one, may have made."""
     theirs: dict[str, list[_Version]] = {case_id: [] for case_id in case_ids}
-    for version in _versions(connection, case_ids):
-        # The complaint that opened a case counts for it wherever it belongs now.
-        for case_id in {version.row[_ID], version.row[_CASE_ID]} & theirs.keys():
-            theirs[case_id].append(version)
-    now: list[tuple[Any, ...]] = []
-    before: list[tuple[Any, ...]] = []
+    for table, lookup in zip(_COMPLAINTS, _VERSIONS, strict=True):
+        for row in lookup.rows(connection, case_ids):
+            until = row[-1] if table is tables.complaint_before else None
+            # The complaint that opened a case counts for it wherever it belongs now.
+            for case_id in {row[_ID], row[_CASE_ID]} & theirs.keys():
+                theirs[case_id].append(_Version(row, until))
+    now: list[Row] = []
+    before: list[Row] = []
     for case_id, versions in theirs.items():
         rows = list(_case_rows(case_id, versions))
         now += rows[-1:]
         before += [(*row, after[-1]) for row, after in pairwise(rows)]
-    store.insert(connection, tables.case, now)
-    store.insert(connection, tables.case_before, before)
+    return now, before
 
 
 class _Version(NamedTuple):
-    """A row of *complaint*, and the moment until which it was known; None for the present one."""
+    """A row of *complaint* or *complaint_before*, and until when it was known; None for the present one."""
 
-    row: tuple[Any, ...]
+    row: Row
     until: int | None
 
 
-def _versions(connection: Connection, case_ids: Sequence[str]) -> Iterator[_Version]:
-    for table in _COMPLAINTS:
-        columns = [table.c[column.name] for column in tables.complaint.columns]
-        until = table.c.known_until if table is tables.complaint_before else sa.null()
-        where = table.c.case_id.in_(case_ids) | table.c.id.in_(case_ids)
-        for row in connection.execute(sa.select(*columns, until).where(where)):
-            yield _Version(tuple(row)[:-1], row[-1])
-
-
-def _case_rows(case_id: str, versions: Sequence[_Version]) -> Iterator[tuple[Any, ...]]:
+def _case_rows(case_id: str, versions: Sequence[_Version]) -> Iterator[Row]:
     """Every state that the case has been in, as rows of the table *case*, oldest first."""
-    last: tuple[Any, ...] | None = None
+    last: Row | None = None
     moments = {version.row[_KNOWN_FROM] for version in versions}
     moments |= {version.until for version in versions if version.until is not None}
     for moment in sorted(moments):
@@ -272,7 +260,7 @@ def _case_rows(case_id: str, versions: Sequence[_Version]) -> Iterator[tuple[Any
             yield (*row, moment)
 
 
-def _case_row(founding: tuple[Any, ...], mine: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
+def _case_row(founding: Row, mine: Sequence[Row]) -> Row:
     received = [row[RECEIVED_AT] for row in mine]
     state = case_state(len(mine), sum(row[_CLOSED] is not None for row in mine))
     # The same rule as fieldkit.cases.Case.place; a test holds the two together.

@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from fieldkit.errors import LedgerError
 from fieldkit.files import create, make_folder
-from fieldkit.ledger import cipher
+from fieldkit.ledger import cipher, statements
 from fieldkit.ledger.location import check_location
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ _PAUSE_S = (0.002, 0.02)
 _LOCKED = "database is locked"
 # SQLite's words for a full disk, which it meets while it writes, before anything counts as committed.
 _FULL = "database or disk is full"
+# Fewer rows than this are sent as inserts, whose preparation the server need not do anew each time.
+_COPY_FROM = 50
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
 
@@ -153,7 +155,7 @@ def reason_of(error: Exception) -> str:
 
 def _diagnosis(error: Exception, part: str) -> str | None:
     """A part of what PostgreSQL says about *error*; None when it says none, or the database is another."""
-    said: str | None = getattr(getattr(getattr(error, "orig", None), "diag", None), part, None)
+    said: str | None = getattr(getattr(getattr(error, "orig", error), "diag", None), part, None)
     return said
 
 
@@ -220,7 +222,7 @@ def writing(engine: Engine, *, bulk: bool = False) -> Iterator[Connection]:
             with _cache(connection, _BULK_CACHE_KIB) if bulk else contextlib.nullcontext():
                 yield connection
             committing = True
-    except failures() as error:
+    except _errors(engine) as error:
         busy = _LOCKED in str(error)
         why = (
             "somebody else has been writing for 30 s; try again when they are done"
@@ -228,7 +230,7 @@ def writing(engine: Engine, *, bulk: bool = False) -> Iterator[Connection]:
             else reason_of(error)
         )
         # A traceback shows the cause too, and with it the details that reason_of leaves out.
-        told = None if _diagnosis(error, "message_detail") else error
+        told = None if _diagnosis(error, "message_detail") or _diagnosis(error, "context") else error
         if committing and not busy and _FULL not in str(error):
             # The last call to a disk, or a server's answer, may fail when all is written: nobody here can know.
             raise LedgerError(
@@ -292,23 +294,36 @@ def reading(engine: Engine) -> Iterator[Connection]:
                 connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             with connection.begin():
                 yield connection
-    except failures() as error:
+    except _errors(engine) as error:
         raise LedgerError(f"The ledger could not be read: {reason_of(error)}.") from error
 
 
-def insert(connection: Connection, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
-    """Insert *rows*, each with a value for every column of *table* in its order; for thousands at once.
+def _errors(engine: Engine) -> tuple[type[Exception], ...]:
+    # What is run on the driver itself (fieldkit.ledger.statements) raises the driver's own errors.
+    return failures(engine.dialect.loaded_dbapi.Error)
 
-    The values go to the driver as they are, past the work that SQLAlchemy does on every one.
+
+def insert(connection: Connection, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
+    """Insert *rows*, each with a value for every column of *table* in its order.
+
+    The values go to the driver as they are, past the work that SQLAlchemy does on every one; PostgreSQL takes a long
+    list by COPY.
     """
     if not rows:
         return
-    statement = str(sa.insert(table).compile(dialect=connection.dialect))
-    if connection.dialect.positional:
-        connection.exec_driver_sql(statement, [tuple(row) for row in rows])
+    if connection.dialect.name == "postgresql" and len(rows) >= _COPY_FROM:
+        _copy(connection, table, rows)
     else:
-        names = [column.name for column in table.columns]
-        connection.exec_driver_sql(statement, [dict(zip(names, row, strict=True)) for row in rows])
+        statements.insert(connection, table, rows)
+
+
+def _copy(connection: Connection, table: sa.Table, rows: Sequence[Sequence[Any]]) -> None:
+    names = ", ".join(f'"{column.name}"' for column in table.columns)
+    with contextlib.closing(connection.connection.cursor()) as opened:
+        cursor: Any = opened
+        with cursor.copy(f'COPY "{table.name}" ({names}) FROM STDIN') as copy:
+            for row in rows:
+                copy.write_row(row)
 
 
 def chunks(items: Iterable[_T], size: int) -> Iterator[list[_T]]:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Float,
     FromClause,
     Index,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     Text,
     select,
     text,
+    union_all,
 )
 
 metadata = MetaData(
@@ -48,7 +50,8 @@ event = Table(
     Column("payload", Text, nullable=False),
     Column("previous", LargeBinary(32), nullable=False),
     Column("digest", LargeBinary(32), nullable=False),
-    Index("ix_event_recorded_at", "origin", "recorded_at"),
+    # The sequence too: a whole import has one time of recording, and the last of them is what is looked for.
+    Index("ix_event_recorded_at", "origin", "recorded_at", "sequence"),
 )
 
 #: True of every event but receipts; the index below is used only where a statement says it in these words.
@@ -139,7 +142,7 @@ def _complaint_columns() -> tuple[Column[Any], ...]:
 
 def _case_columns() -> tuple[Column[Any], ...]:
     return (
-        Column("number", Text, nullable=False, index=True),
+        Column("number", Text, nullable=False),
         Column("state", String(20), nullable=False),
         Column("category", String(40)),
         Column("district", Text, nullable=False),
@@ -148,20 +151,23 @@ def _case_columns() -> tuple[Column[Any], ...]:
         Column("suspected_source", Text, nullable=False),
         Column("complaints", Integer, nullable=False),
         Column("first_at", BigInteger),
-        Column("last_at", BigInteger, index=True),
+        Column("last_at", BigInteger),
         Column("lon", Float(53)),
         Column("lat", Float(53)),
     )
 
 
 def _projection(name: str, columns: Callable[[], tuple[Column[Any], ...]]) -> tuple[Table, Table]:
-    """A table of the present state, and one of every state before it with the time until which it was known."""
+    """A table of the present state, and one of every state before it with the time until which it was known.
+
+    The times of knowing have no index of their own: a read as of some moment goes by its filters, or through it all.
+    """
     now = Table(
         name,
         metadata,
         Column("id", String(12), primary_key=True),
         *columns(),
-        Column("known_from", BigInteger, nullable=False, index=True),
+        Column("known_from", BigInteger, nullable=False),
     )
     before = Table(
         f"{name}_before",
@@ -169,26 +175,43 @@ def _projection(name: str, columns: Callable[[], tuple[Column[Any], ...]]) -> tu
         Column("id", String(12), primary_key=True),
         *columns(),
         Column("known_from", BigInteger, primary_key=True, autoincrement=False),
-        Column("known_until", BigInteger, nullable=False, index=True),
+        Column("known_until", BigInteger, nullable=False),
     )
     return now, before
 
 
 complaint, complaint_before = _projection("complaint", _complaint_columns)
 case, case_before = _projection("case", _case_columns)
+# Not in case_before: a case keeps its number.
+Index("ix_case_number", case.c.number)
+# The order in which cases are listed; with the times of knowing they are counted without the table.
+Index("ix_case_last_at", case.c.last_at, case.c.known_from)
+Index("ix_case_before_last_at", case_before.c.last_at, case_before.c.known_from, case_before.c.known_until)
 _BEFORE = {complaint: complaint_before, case: case_before}
 
 
 def known(table: Table, as_of: int | None) -> FromClause:
     """The projection *table* as it stood at *as_of* (microseconds since 1970 in UTC), or as it stands now."""
-    if as_of is None:
+    parts = known_parts(table, as_of)
+    if len(parts) == 1:
         return table
+    names = [column.name for column in table.columns]
+    selected = [select(*(part.c[name] for name in names)).where(*during) for part, during in parts]
+    return union_all(*selected).subquery(table.name)
+
+
+def known_parts(table: Table, as_of: int | None) -> list[tuple[Table, tuple[ColumnElement[bool], ...]]]:
+    """The tables that hold the projection *table* as it stood at *as_of*, each with what is true of its rows then.
+
+    A key is in one of them at most; to join by it is to join both, for which an index serves, and to take either.
+    """
+    if as_of is None:
+        return [(table, ())]
     before = _BEFORE[table]
-    now = select(*table.columns).where(table.c.known_from <= as_of)
-    then = select(*(before.c[column.name] for column in table.columns)).where(
-        before.c.known_from <= as_of, before.c.known_until > as_of
-    )
-    return now.union_all(then).subquery(table.name)
+    return [
+        (table, (table.c.known_from <= as_of,)),
+        (before, (before.c.known_from <= as_of, before.c.known_until > as_of)),
+    ]
 
 
 # Which content a complaint was imported with: tells a row seen before from one whose content has changed since. Not a

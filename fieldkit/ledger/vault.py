@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -27,18 +27,20 @@ if TYPE_CHECKING:
     from fieldkit.ledger.appending import Writer
 
 _CHUNK = 5_000
+# Of so many persons the keys are kept at hand; one who comes again later gets a further key, which is as good.
+_MOST_MET = 50_000
 _FIELDS = tuple(field.name for field in fields(Person))
 
 
 class Sealing:
-    """Seals persons within one transaction; one key of a person serves all of that person's complaints in it."""
+    """Seals persons within one transaction; one key of a person serves many of that person's complaints in it."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self._connection = writer.connection
         self._batch: tuple[str, bytes] | None = None
         self._vault: VaultKey | None = None
-        # Every person met so far, by mark, with the id and this transaction's key of it.
+        # Persons met lately, by mark, with the id and a key of this transaction's.
         self._met: dict[bytes, tuple[str, str, bytes]] = {}
 
     def add(self, persons: Sequence[tuple[str, Person]]) -> None:
@@ -48,6 +50,8 @@ class Sealing:
         """
         if not persons:
             return
+        if len(self._met) > _MOST_MET:
+            self._met.clear()
         batch_id, batch_key = self._opened_batch()
         marks = [None if self._vault is None else _mark(self._vault, person) for _, person in persons]
         known = self._known({mark for mark in marks if mark is not None} - self._met.keys())
@@ -176,21 +180,23 @@ def _new_id() -> str:
 
 
 def _plain(person: Person) -> bytes:
-    return canonical(asdict(person)).encode()
+    return canonical({name: getattr(person, name) for name in _FIELDS}).encode()
 
 
 def _mark(vault: VaultKey, person: Person) -> bytes | None:
     """What tells a person: the identity number, else the telephone, else the mail address, else name and address."""
-    number = "".join(kept(person.identity_number).upper().split())
-    digits = "".join(c for c in person.phone if c.isdecimal())
+    text = _telling(person)
+    return vault.mark(text) if text else None
+
+
+def _telling(person: Person) -> str:
+    if number := "".join(kept(person.identity_number).upper().split()):
+        return f"identity\n{number}"
+    digits = person.phone if person.phone.isdecimal() else "".join(c for c in person.phone if c.isdecimal())
+    # A mobile number with and without +86 is one; a shorter one is an extension, and says little.
+    if len(digits) >= 7:
+        return f"phone\n{digits[-11:]}"
+    if email := person.email.strip().casefold():
+        return f"email\n{email}"
     name, address = " ".join(person.name.split()), " ".join(person.address.split())
-    for sort, text in (
-        ("identity", number),
-        # A mobile number with and without +86 is one; a shorter one is an extension, and says little.
-        ("phone", digits[-11:] if len(digits) >= 7 else ""),
-        ("email", person.email.strip().casefold()),
-        ("name", f"{name}\n{address}" if name and address else ""),
-    ):
-        if text:
-            return vault.mark(f"{sort}\n{text}")
-    return None
+    return f"name\n{name}\n{address}" if name and address else ""

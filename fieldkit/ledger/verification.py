@@ -51,7 +51,9 @@ def _is_sound(connection: Connection) -> bool:
     try:
         for rows in _partitions(connection):
             # A number kept as text would be hashed alike, but is not the same.
-            if {tuple(map(type, row)) for row in rows} != {_TYPES}:
+            if [set(map(type, column)) for column in zip(*rows, strict=True)] != [
+                {type_} for type_ in _TYPES
+            ]:
                 return False
             for (
                 origin,

@@ -17,7 +17,7 @@ def upgrade() -> None:
     tick = sa.Column("tick", sa.BigInteger(), server_default=sa.text("0"), nullable=False)
     op.add_column("event", tick)
     op.execute("UPDATE event SET tick = recorded_at")
-    op.create_index("ix_event_recorded_at", "event", ["origin", "recorded_at"])
+    op.create_index("ix_event_recorded_at", "event", ["origin", "recorded_at", "sequence"])
     op.add_column("head", sa.Column("tick", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
     op.execute("UPDATE head SET tick = (SELECT max(tick) FROM event WHERE event.origin = head.origin)")
     op.add_column("head", sa.Column("key", sa.LargeBinary(length=32)))
