@@ -15,9 +15,18 @@ from ledger_deeds import NOON, ZONE, complaint, deeds, do, emptied, receive, row
 
 from fieldkit.cases import Case
 from fieldkit.errors import LedgerError, UnknownCase
-from fieldkit.events import COMPLAINT_LINKED, COMPLAINT_UNLINKED, EPOCH, RECORD_WRITTEN, Event, Fact
+from fieldkit.events import (
+    COMPLAINT_LINKED,
+    COMPLAINT_UNLINKED,
+    EPOCH,
+    PLACE_CONFIRMED,
+    RECORD_WRITTEN,
+    Event,
+    Fact,
+)
 from fieldkit.ledger import Ledger, store, tables
 from fieldkit.ledger.frames import Filters
+from fieldkit.places import Place
 from fieldkit.workspace import Workspace
 
 TABLES = (tables.complaint, tables.case)
@@ -148,6 +157,26 @@ def test_each_earlier_state_is_kept(clocked: tuple[Ledger, Clock]) -> None:
     assert ledger.case_of(two) == two
     with pytest.raises(UnknownCase, match="There is no case 'N1'"):
         ledger.case("N1", as_of=start - timedelta(days=1))
+    assert ledger.rebuild() == ledger.state_hash()
+
+
+def test_a_place_that_changes_often_is_the_surest_of_each_moment(clocked: tuple[Ledger, Clock]) -> None:
+    """Of one complaint with many states the present one counts, known or not."""
+    ledger, clock = clocked
+    receive(ledger, complaint(1, place=Place(105.8, 32.4, method="gazetteer")), complaint(2))
+    one, two = ledger.find_case("N1"), ledger.find_case("N2")
+    ledger.append([Fact(two, COMPLAINT_LINKED, {"case": one, "relation": "duplicate"}, NOON)])
+    seen = []
+    for n in range(5):
+        clock.move(60)
+        where = {"lon": 105.0 + n, "lat": 32.0, "method": "confirmed"}
+        ledger.append([Fact((one, two)[n % 2], PLACE_CONFIRMED, {"place": where}, NOON)])
+        place = ledger.case("N1").place
+        assert place is not None
+        seen.append((clock.now, place.lon))
+    for moment, lon in seen:
+        cases = ledger.cases(Filters(), zone=ZONE, as_of=moment)
+        assert list(cases["lon"]) == [lon]
     assert ledger.rebuild() == ledger.state_hash()
 
 

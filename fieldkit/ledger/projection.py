@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from heapq import heappop, heappush
 from itertools import groupby, pairwise, starmap
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -242,34 +243,83 @@ class _Version(NamedTuple):
 
 def _case_rows(case_id: str, versions: Sequence[_Version]) -> Iterator[Row]:
     """Every state that the case has been in, as rows of the table *case*, oldest first."""
+    comes = sorted((version.row[_KNOWN_FROM], place) for place, version in enumerate(versions))
+    goes = sorted((v.until, place) for place, v in enumerate(versions) if v.until is not None)
+    comes.reverse()
+    goes.reverse()
+    members = _Members()
+    founding: Row | None = None
     last: Row | None = None
-    moments = {version.row[_KNOWN_FROM] for version in versions}
-    moments |= {version.until for version in versions if version.until is not None}
-    for moment in sorted(moments):
-        known = [
-            version.row
-            for version in versions
-            if version.row[_KNOWN_FROM] <= moment and (version.until is None or moment < version.until)
-        ]
-        founding = next((row for row in known if row[_ID] == case_id), None)
-        if founding is None:
-            continue
-        row = _case_row(founding, [row for row in known if row[_CASE_ID] == case_id])
-        if row != last:
-            last = row
-            yield (*row, moment)
+    while comes or goes:
+        moment = min(some[-1][0] for some in (comes, goes) if some)
+        # What goes makes room for its successor, which comes at the same moment.
+        while goes and goes[-1][0] == moment:
+            row = versions[goes.pop()[1]].row
+            founding = None if row is founding else founding
+            members.remove(row)
+        while comes and comes[-1][0] == moment:
+            row = versions[comes.pop()[1]].row
+            founding = row if row[_ID] == case_id else founding
+            if row[_CASE_ID] == case_id:
+                members.add(row)
+        if founding is not None:
+            row = (
+                founding[_ID],
+                founding[_NUMBER],
+                members.state,
+                *_SHARED(founding),
+                *members.told(founding),
+            )
+            if row != last:
+                last = row
+                yield (*row, moment)
 
 
-def _case_row(founding: Row, mine: Sequence[Row]) -> Row:
-    received = [row[RECEIVED_AT] for row in mine]
-    state = case_state(len(mine), sum(row[_CLOSED] is not None for row in mine))
-    # The same rule as fieldkit.cases.Case.place; a test holds the two together.
-    placed = [row for row in mine or [founding] if row[_LON] is not None]
-    surest = min(
-        placed,
-        key=lambda row: (places.METHODS.index(row[_METHOD]), row[RECEIVED_AT], row[_ID]),
-        default=None,
-    )
-    where = (None, None) if surest is None else (surest[_LON], surest[_LAT])
-    span = (min(received, default=None), max(received, default=None))
-    return (founding[_ID], founding[_NUMBER], state, *_SHARED(founding), len(mine), *span, *where)
+class _Members:
+    """The complaints of a case at one moment of its history; to add or remove one costs the same in a large case."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Row] = {}
+        self._closed = 0
+        # Heaps with what was removed still in them: it is passed over when it comes to the top. Of two states of one
+        # complaint the number tells which came first, so that rows are never compared.
+        self._number = 0
+        self._first: list[tuple[Any, ...]] = []
+        self._last: list[tuple[Any, ...]] = []
+        self._surest: list[tuple[Any, ...]] = []
+
+    def add(self, row: Row) -> None:
+        """A complaint belongs to the case from now on."""
+        self._rows[row[_ID]] = row
+        self._closed += row[_CLOSED] is not None
+        self._number += 1
+        told = (row[_ID], self._number, row)
+        heappush(self._first, (row[RECEIVED_AT], *told))
+        heappush(self._last, (-row[RECEIVED_AT], *told))
+        if row[_LON] is not None:
+            # The same rule as fieldkit.cases.Case.place; a test holds the two together.
+            heappush(self._surest, (places.METHODS.index(row[_METHOD]), row[RECEIVED_AT], *told))
+
+    def remove(self, row: Row) -> None:
+        """It is not known so any more, if it ever belonged to the case."""
+        if self._rows.get(row[_ID]) is row:
+            del self._rows[row[_ID]]
+            self._closed -= row[_CLOSED] is not None
+
+    @property
+    def state(self) -> str:
+        """The state that they give the case."""
+        return case_state(len(self._rows), self._closed)
+
+    def told(self, founding: Row) -> Row:
+        """How many there are, the first and the last time of receipt, and the surest place."""
+        first, last, surest = self._top(self._first), self._top(self._last), self._top(self._surest)
+        where = surest if self._rows else founding
+        place = (None, None) if where is None else (where[_LON], where[_LAT])
+        received = [None if row is None else row[RECEIVED_AT] for row in (first, last)]
+        return (len(self._rows), *received, *place)
+
+    def _top(self, heap: list[tuple[Any, ...]]) -> Row | None:
+        while heap and self._rows.get(heap[0][-3]) is not heap[0][-1]:
+            heappop(heap)
+        return heap[0][-1] if heap else None
