@@ -24,7 +24,7 @@ def apsw_engine(journal: str, *, vfs: str | None = None, pragmas: tuple[str, ...
     *pragmas* put other settings in place of those that the store chooses.
     """
 
-    def engine(parsed: sa.URL) -> sa.Engine:
+    def engine(parsed: sa.URL, _key: object) -> sa.Engine:
         def creator() -> apsw_driver.Connection:
             return apsw_driver.connect(str(parsed.database), vfs=vfs)
 
