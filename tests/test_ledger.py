@@ -642,7 +642,8 @@ def test_the_settings_survive_a_power_cut(file_ledger: Ledger) -> None:
 
 def test_a_write_begins_immediate(file_ledger: Ledger) -> None:
     said: list[str] = []
-    sa.event.listen(file_ledger._engine, "before_cursor_execute", lambda *given: said.append(given[2]))
+    with store.reading(file_ledger._engine) as connection:
+        connection.connection.driver_connection.set_trace_callback(said.append)  # type: ignore[union-attr]
     receive(file_ledger, complaint(1))
     file_ledger.count()
     begins = [statement for statement in said if statement.startswith("BEGIN")]

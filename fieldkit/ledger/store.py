@@ -7,6 +7,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -177,26 +178,28 @@ def _on_connect(connection: Any, _record: Any) -> None:
 
 
 def _on_begin(connection: Connection) -> None:
+    # On the driver itself: a statement by way of SQLAlchemy takes longer than all that SQLite does here.
+    driver: Any = connection.connection.driver_connection
     # A deferred transaction that reads before it writes loses to any other writer, whatever the timeout.
     if not connection.get_execution_options().get(_WRITING, False):
-        connection.exec_driver_sql("BEGIN")
+        driver.execute("BEGIN")
         return
     # SQLite's own waiting looks ten times a second whether the lock is free, and of a crowd that writes without a
     # pause the unlucky would wait longer than the 30 s.
-    connection.exec_driver_sql("PRAGMA busy_timeout=0")
+    driver.execute("PRAGMA busy_timeout=0")
     try:
-        _patiently(lambda: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        _patiently(lambda: driver.execute("BEGIN IMMEDIATE"), _errors(connection.engine))
     finally:
-        connection.exec_driver_sql(f"PRAGMA busy_timeout={_BUSY_MS}")
+        driver.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
 
 
-def _patiently(do: Callable[[], object]) -> None:
+def _patiently(do: Callable[[], object], errors: tuple[type[Exception], ...]) -> None:
     """Try to *do* what needs a lock of SQLite's for up to 30 s, at random moments, so that nobody is always late."""
     until = time.monotonic() + _BUSY_MS / 1000
     while True:
         try:
             do()
-        except (sa.exc.OperationalError, sqlite3.OperationalError) as error:
+        except errors as error:
             if _LOCKED not in str(error) or time.monotonic() > until:
                 raise
         else:
@@ -215,7 +218,7 @@ def writing(engine: Engine, *, bulk: bool = False) -> Iterator[Connection]:
     """
     committing = False
     try:
-        with engine.connect().execution_options(**{_WRITING: True}) as connection, connection.begin():
+        with _for_writing(engine).connect() as connection, connection.begin():
             if connection.dialect.name == "postgresql":
                 # One writer at a time, as SQLite has it by itself: two that change one case, or take in one file,
                 # would each count without the other.
@@ -239,6 +242,12 @@ def writing(engine: Engine, *, bulk: bool = False) -> Iterator[Connection]:
                 "Look whether what you entered is there before you enter it again."
             ) from told
         raise LedgerError(f"The ledger could not be written, nothing was changed: {why}.") from told
+
+
+@lru_cache(maxsize=8)
+def _for_writing(engine: Engine) -> Engine:
+    # Another view of the same engine, with the same connections; made once, for a deed is over before it is.
+    return engine.execution_options(**{_WRITING: True})
 
 
 @contextlib.contextmanager
