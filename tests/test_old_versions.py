@@ -7,10 +7,11 @@ made anew: a new form gets files of its own (``make_stores.py``).
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 import fieldkit as fk
 from fieldkit.events import COMPLAINANT_OPENED, DEVICE_ENROLLED, PLACE_CONFIRMED, RECORD_WRITTEN, ROLE_GRANTED
@@ -19,6 +20,7 @@ from fieldkit.ledger import Ledger
 from fieldkit.testing import sample_complaints
 
 STORES = Path(__file__).parent / "stores"
+MIGRATIONS = Path(fk.__file__).parent / "ledger" / "migrations"
 
 
 def test_every_kept_file_is_of_a_form_that_is_tested() -> None:
@@ -64,6 +66,58 @@ def test_the_first_tables_come_with_all_that_was_in_them(first: Ledger) -> None:
     for number in ("S-001", "S-014", "S-060"):
         found = next(one for one in first.case(number).complaints if one.number == number)
         assert found.complaint.text == texts[number]
+
+
+def first_on_a_server(url: str) -> None:
+    """Fill the empty database with the store of the first tables, as that kit's first migration made them there."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    file, server = sa.create_engine(f"sqlite:///{STORES / 'tables-0001.sqlite'}"), sa.create_engine(url)
+    with server.begin() as target:
+        config.attributes["connection"] = target
+        command.upgrade(config, "0001")
+    with file.connect() as source, server.begin() as target:
+        found = sa.MetaData()
+        found.reflect(source)
+        for table in found.sorted_tables:
+            if table.name != "alembic_version" and (
+                rows := source.execute(sa.select(table)).mappings().all()
+            ):
+                there = sa.Table(table.name, sa.MetaData(), autoload_with=target)
+                flags = [c.name for c in there.columns if isinstance(c.type, sa.Boolean)]
+                given = [{**row, **{flag: bool(row[flag]) for flag in flags}} for row in rows]
+                target.execute(sa.insert(there), given)
+    file.dispose()
+    server.dispose()
+
+
+@pytest.mark.postgres
+def test_a_server_with_the_first_tables_comes_to_the_same_state(
+    first: Ledger, tmp_path: Path, postgres_database: Callable[[], str]
+) -> None:
+    url = postgres_database()
+    first_on_a_server(url)
+    server = Ledger(url, origin="7782c4a8f6d0", actor="officer", keys=Keys(tmp_path / "server-keys"))
+    assert server.state_hash() == first.state_hash() == server.rebuild()
+    assert server.verify() == []
+    assert [event.digest for event in server.events()][:65] == [event.digest for event in first.events()][:65]
+    complaint, person = next(sample_complaints())
+    assert server.complainant(server.find_case(complaint.number), reason="x") == person
+    engine = sa.create_engine(url)
+    with engine.connect() as connection:
+        assert "complainant_plain" not in sa.inspect(connection).get_table_names()
+        from alembic.autogenerate import compare_metadata
+        from alembic.runtime.migration import MigrationContext
+
+        from fieldkit.ledger import tables
+
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, tables.metadata) == []
+    engine.dispose()
+    server.close()
 
 
 def test_the_first_tables_chain_and_state_are_right(first: Ledger) -> None:
