@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import closing
 from datetime import date, datetime, time
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fieldkit.cases import Case
 from fieldkit.errors import AnalysisError, SettingsError
 from fieldkit.evidence import Evidence, EvidenceFolder, Exhibit, evidence_of
-from fieldkit.files import make_folder, write_text
+from fieldkit.files import make_folder, private_folder, write_text
 from fieldkit.keys import Keys, RecoveryKey
 from fieldkit.ledger import Head, Ledger, Problem
 from fieldkit.ledger.heads import heads_text, read_heads
@@ -152,19 +153,35 @@ class Workspace:
         """The last manifest of every case that has a record, by the case's id."""
         return self.ledger.records(as_of=self._moment(as_of))
 
-    def verify(self, *, heads: Iterable[Head] = ()) -> list[Problem]:
+    def verify(self, *, heads: Iterable[Head] = (), thorough: bool = False) -> list[Problem]:
         """Check that nothing was changed since it was written; returns what is wrong, an empty list when nothing is.
 
         *heads* are those that were kept elsewhere (a record, a backup, another office). What was found good is
         remembered in ``keys/heads.jsonl``: a tail that is missing the next time, an older copy put in the ledger's
-        place, or a device that signs with another key than before is then found without them.
+        place, or a device that signs with another key than before is then found without them. With *thorough* it is
+        also looked whether the database's file is sound and the tables that are read follow from the events, on a copy,
+        while others write; that takes some ten times as long.
         """
         remembered = read_heads(self._seen) if self._seen.is_file() else []
         trusted = {head.origin: head.key for head in remembered if head.key}
         problems = self.ledger.verify(heads=[*remembered, *heads], trusted=trusted)
         if not problems:
             self.remember()
-        return problems
+        return problems + (self._wrong_tables() if thorough else [])
+
+    def _wrong_tables(self) -> list[Problem]:
+        found = [
+            Problem("", 0, f"The database's file is damaged: {words}.") for words in self.ledger.damage()
+        ]
+        with private_folder(self.settings.folder) as scratch:
+            self.ledger.copy_to(scratch / "ledger.sqlite")
+            with closing(self.ledger.beside(scratch / "ledger.sqlite")) as copy:
+                if copy.state_hash() != copy.rebuild():
+                    words = (
+                        "The tables that are read differ from the events. `fieldkit rebuild` makes them anew."
+                    )
+                    found.append(Problem("", 0, words))
+        return found
 
     def remember(self) -> None:
         """Remember where the chain of each device ends, for :meth:`verify`."""

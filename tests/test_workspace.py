@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
@@ -88,3 +90,36 @@ def test_the_account_acts_when_nobody_is_named(sample: Workspace) -> None:
     assert named.actor == "张三"
     assert isinstance(sample.actor, str)
     assert {event.actor for event in sample.ledger.events()} == {sample.actor}
+
+
+def test_a_table_that_does_not_follow_from_the_events_is_found_by_a_thorough_look(sample: Workspace) -> None:
+    assert sample.verify(thorough=True) == []
+    sample.ledger.close()
+    with closing(sqlite3.connect(sample.settings.folder / "ledger.sqlite")) as connection:
+        connection.execute("UPDATE complaint SET district = 'Elsewhere' WHERE number = 'S-005'")
+        connection.commit()
+    assert sample.verify() == []
+    (problem,) = sample.verify(thorough=True)
+    assert problem.message.startswith("The tables that are read differ from the events.")
+    sample.ledger.rebuild()
+    assert sample.verify(thorough=True) == []
+    assert [path.name for path in sample.settings.folder.glob(".fieldkit-*")] == []
+
+
+def test_an_index_that_was_damaged_is_found_by_a_thorough_look(sample: Workspace) -> None:
+    """The chain is whole, and yet a case would be looked for in vain."""
+    sample.ledger.close()
+    path = sample.settings.folder / "ledger.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        page, size = (
+            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")
+        )
+        root = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'ix_event_subject'"
+        ).fetchone()[0]
+    assert page > root
+    data = bytearray(path.read_bytes())
+    start = (root - 1) * size
+    data[start + size - 10] ^= 1  # within the last key of the page
+    path.write_bytes(data)
+    assert any("file is damaged" in problem.message for problem in sample.verify(thorough=True))

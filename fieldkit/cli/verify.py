@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     help="Heads that were kept elsewhere (`fieldkit heads --out`): nothing may be missing that they name.",
 )
 @click.option(
+    "--thorough",
+    is_flag=True,
+    help="Also look whether the database's file is sound and the tables follow from the events; takes longer.",
+)
+@click.option(
     "--key", metavar="KEY", help="The public key that must have signed EXPORT: 64 digits, or a file."
 )
 @workspace_option
@@ -41,6 +46,7 @@ def command(
     files: tuple[str, ...],
     export: str | None,
     key: str | None,
+    thorough: bool,
 ) -> None:
     """Read every event and all evidence again: none may have been changed, removed, inserted or swapped.
 
@@ -55,7 +61,7 @@ def command(
 
     ws = fk.open(workspace)
     heads = [head for file in files for head in read_heads(Path(file))]
-    problems = ws.verify(heads=heads)
+    problems = ws.verify(heads=heads, thorough=thorough)
     events = ws.ledger.count()["events"]
     evidence = fk.verify_evidence(ws)
     if as_json:
