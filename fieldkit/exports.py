@@ -101,6 +101,11 @@ def export(
     path = Path(target).expanduser().resolve()
     if path.suffix.lower() in SUFFIXES and not path.is_dir():
         return _export_frames(ws, path, list(cases))
+    if path.suffix.lower() in _OTHER_FILES and not path.is_dir():
+        raise ExportError(
+            f"{path.name} cannot be written: an export is a folder, a .gpkg or a .parquet. Name one of these; "
+            "`fieldkit analyse` writes tables and maps."
+        )
     return export_folder(ws, path, cases=cases, progress=progress)
 
 
@@ -200,6 +205,20 @@ def _packed(
     return count, evidence, size, manifest.key.hex(), about["state_hash"], flags
 
 
+# What somebody who gives such a name expects is no folder.
+_OTHER_FILES = {
+    ".csv",
+    ".geojson",
+    ".html",
+    ".json",
+    ".jsonl",
+    ".kml",
+    ".pdf",
+    ".shp",
+    ".sqlite",
+    ".xlsx",
+    ".zip",
+}
 _EVIDENCE = (EVIDENCE_ADDED, EVIDENCE_DERIVED)
 _VAULT = ("vault", "vault_batch", "person", "person_key", "complainant")
 
