@@ -585,6 +585,6 @@ def test_an_export_while_others_write_is_of_one_moment(sample: Workspace, tmp_pa
 def test_a_file_of_another_sort_is_refused_and_no_folder_made(
     office: Workspace, tmp_path: Path, name: str
 ) -> None:
-    with pytest.raises(ExportError, match="an export is a folder, a .gpkg or a .parquet"):
+    with pytest.raises(ExportError, match=r"an export is a folder, a \.gpkg or a \.parquet"):
         export(office, tmp_path / name)
     assert not (tmp_path / name).exists()
