@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import date, datetime, time
 from functools import cached_property
 from pathlib import Path
@@ -166,7 +166,8 @@ class Workspace:
         trusted = {head.origin: head.key for head in remembered if head.key}
         problems = self.ledger.verify(heads=[*remembered, *heads], trusted=trusted)
         if not problems:
-            self.remember()
+            with suppress(OSError):  # whoever may only read can verify all the same
+                self.remember()
         return problems + (self._wrong_tables() if thorough else [])
 
     def _wrong_tables(self) -> list[Problem]:
