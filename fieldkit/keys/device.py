@@ -6,6 +6,7 @@ import contextlib
 from functools import cached_property
 from pathlib import Path
 
+import nacl.bindings
 import nacl.exceptions
 import nacl.signing
 
@@ -25,7 +26,7 @@ class Keys:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._device: nacl.signing.SigningKey | None = None
+        self._device: tuple[bytes, bytes] | None = None
 
     def __repr__(self) -> str:
         return f"Keys({str(self.folder)!r})"
@@ -37,18 +38,19 @@ class Keys:
     @property
     def public(self) -> bytes:
         """The 32 bytes with which others check what this device signed."""
-        return bytes(self._signing.verify_key)
+        return self._signing[0]
 
     def sign(self, message: bytes) -> bytes:
         """The device's signature (64 bytes) of *message*."""
-        return self._signing.sign(message).signature
+        return nacl.bindings.crypto_sign(message, self._signing[1])[: nacl.bindings.crypto_sign_BYTES]
 
     @property
-    def _signing(self) -> nacl.signing.SigningKey:
+    def _signing(self) -> tuple[bytes, bytes]:
+        """The public and the secret half; as bytes, since every deed is signed and objects around them cost as much."""
         if self._device is None:
             path = self.folder / _DEVICE
             (seed,) = key_files.read_parts(path, 32) or key_files.make_parts(path, new_key())
-            self._device = nacl.signing.SigningKey(seed)
+            self._device = nacl.bindings.crypto_sign_seed_keypair(seed)
         return self._device
 
     @cached_property

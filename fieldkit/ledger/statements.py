@@ -51,24 +51,20 @@ class _Slot(str):
 
 def run(connection: Connection, sql: str, values: Sequence[Any]) -> list[Row]:
     """Run a statement with positional values on the driver itself; returns the rows that it gives, if any."""
-    cursor = connection.connection.cursor()
-    try:
-        cursor.execute(sql, values)
-        return list(cursor.fetchall()) if cursor.description else []
-    finally:
-        cursor.close()
+    cursor = _driver(connection).execute(sql, values)
+    return list(cursor.fetchall()) if cursor.description else []
 
 
 def run_many(connection: Connection, sql: str, rows: Sequence[Sequence[Any]]) -> None:
     """Run a statement once for each of *rows*, on the driver itself."""
     if len(rows) == 1:
         run(connection, sql, rows[0])
-        return
-    cursor = connection.connection.cursor()
-    try:
-        cursor.executemany(sql, rows)
-    finally:
-        cursor.close()
+    else:
+        _driver(connection).cursor().executemany(sql, rows)
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.driver_connection
 
 
 def update(
