@@ -295,6 +295,8 @@ def test_ctrl_c_ends_everything_at_once_and_quietly(workspace):
     process = subprocess.Popen(
         [sys.executable, "-c", program, str(workspace.settings.folder)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        # Whoever runs the tests in the background may have left the signal ignored, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     line = process.stdout.readline()
     port = int(re.search(r"127\.0\.0\.1:(\d+)/\?token=", line).group(1))
