@@ -22,10 +22,9 @@ from fieldkit import __version__
 from fieldkit.errors import BackupError, ManifestError
 from fieldkit.events import EVIDENCE_ADDED, EVIDENCE_DERIVED
 from fieldkit.files import make_folder, private_folder, put_folder_in_place, sweep, write_text
-from fieldkit.jsonlines import line_of
 from fieldkit.keys import Keys, RecoveryKey, StoreLock
 from fieldkit.ledger import Head, Ledger
-from fieldkit.ledger.heads import read_heads
+from fieldkit.ledger.heads import heads_text, read_heads
 from fieldkit.ledger.migration import SCHEMA
 from fieldkit.manifests import (
     Manifest,
@@ -139,7 +138,7 @@ def _made(ws: Workspace, unfinished: Path, scratch: Path, step: Callable[[str], 
             "counts": copy.count(),
             "data_version": copy.data_version(),
         }
-        packing.write(HEADS, b"".join(line_of(head.plain()) for head in copy.heads()))
+        packing.write(HEADS, heads_text(copy.heads()).encode())
         flags += _missing(copy, packing)
     step("reading it again")
     manifest = packing.seal(KIND, about, Keys(ws.settings.keys))

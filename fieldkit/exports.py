@@ -23,7 +23,7 @@ from fieldkit.jsonlines import JsonRefused, line_of, lines_in
 from fieldkit.keys import Keys
 from fieldkit.ledger import Ledger, Problem
 from fieldkit.ledger.chains import LooseChains
-from fieldkit.ledger.heads import head_of
+from fieldkit.ledger.heads import head_of, heads_text
 from fieldkit.ledger.migration import SCHEMA
 from fieldkit.ledger.sealed_rows import sealed_plain, sealed_rows
 from fieldkit.manifests import (
@@ -178,7 +178,7 @@ def _packed(
             count += 1
             advance()
     heads = [head for head in ledger.heads() if head.origin in origins]
-    packing.write(HEADS, b"".join(line_of(head.plain()) for head in heads))
+    packing.write(HEADS, heads_text(heads).encode())
     if not names:
         for name, tables in ((VAULT, _VAULT), (IMPORTED, ("imported",))):
             with packing.writing(name) as write:

@@ -127,12 +127,9 @@ class Packing:
 
 def note_of(path: Path) -> FileNote:
     """The hash and the size of the file at *path*."""
-    running, size = hashlib.sha256(), 0
     with path.open("rb") as file:
-        while part := file.read(_PART):
-            running.update(part)
-            size += len(part)
-    return FileNote(running.hexdigest(), size)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return FileNote(digest, file.tell())
 
 
 def read_manifest(folder: Path, kind: str, *, key: bytes | None = None) -> Manifest:

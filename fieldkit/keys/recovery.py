@@ -10,6 +10,7 @@ import nacl.public
 import nacl.utils
 
 from fieldkit.errors import KeyFileError
+from fieldkit.keys.vault import unseal
 
 # Crockford's: no I, L, O or U, which look like others.
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -83,13 +84,12 @@ class RecoveryKey:
 
     def open(self, sealed: bytes) -> bytes:
         """What was sealed to this key; raises :class:`~fieldkit.errors.KeyFileError` when it was to another."""
-        try:
-            return nacl.public.SealedBox(self._private).decrypt(sealed)
-        except (nacl.exceptions.CryptoError, ValueError, nacl.exceptions.TypeError) as error:
-            raise KeyFileError(
-                "This is not the recovery key of this workspace: what is kept here was sealed to another. "
-                "Look for the paper with the workspace's own."
-            ) from error
+        return unseal(
+            self._private,
+            sealed,
+            "This is not the recovery key of this workspace: what is kept here was sealed to another. "
+            "Look for the paper with the workspace's own.",
+        )
 
 
 def _groups_in(text: str) -> list[str]:

@@ -38,13 +38,12 @@ class VaultKey:
 
     def open(self, sealed: bytes) -> bytes:
         """What :func:`seal` sealed; raises :class:`~fieldkit.errors.KeyFileError` when it was to another key."""
-        try:
-            return nacl.public.SealedBox(self._private).decrypt(sealed)
-        except (nacl.exceptions.CryptoError, ValueError, nacl.exceptions.TypeError) as error:
-            raise KeyFileError(
-                "It was sealed to another key than this device's vault.key, or was changed since. "
-                "Open it on the device that holds the right key."
-            ) from error
+        return unseal(
+            self._private,
+            sealed,
+            "It was sealed to another key than this device's vault.key, or was changed since. "
+            "Open it on the device that holds the right key.",
+        )
 
     def mark(self, text: str) -> bytes:
         """Sixteen bytes that are equal for equal texts and say nothing about them without this key."""
@@ -63,6 +62,14 @@ def new_key() -> bytes:
 def seal(public: bytes, data: bytes) -> bytes:
     """Seal *data* so that only the holder of the private half of *public* can open it."""
     return nacl.public.SealedBox(nacl.public.PublicKey(public)).encrypt(data)
+
+
+def unseal(private: nacl.public.PrivateKey, sealed: bytes, otherwise: str) -> bytes:
+    """What :func:`seal` sealed; raises :class:`~fieldkit.errors.KeyFileError` that says *otherwise* for another key."""
+    try:
+        return nacl.public.SealedBox(private).decrypt(sealed)
+    except (nacl.exceptions.CryptoError, ValueError, nacl.exceptions.TypeError) as error:
+        raise KeyFileError(otherwise) from error
 
 
 def lock(key: bytes, data: bytes, about: bytes) -> bytes:

@@ -201,9 +201,9 @@ def _conditions(complaint: _Columns, filters: Filters, zone: ZoneInfo) -> list[A
     if filters.case is not None:
         conditions.append(complaint.case_id == kept(filters.case))
     if filters.since is not None:
-        conditions.append(complaint.received_at >= moment_us(filters.since, zone))
+        conditions.append(complaint.received_at >= _microseconds(filters.since, zone))
     if filters.until is not None:
-        conditions.append(complaint.received_at < moment_us(filters.until, zone))
+        conditions.append(complaint.received_at < _microseconds(filters.until, zone))
     if filters.near is not None:
         conditions.append(_near(complaint, *filters.near))
     return conditions
@@ -239,8 +239,7 @@ def _near(complaint: _Columns, lon: float, lat: float, radius_m: float) -> Any:
     return box & complaint.lon.between(lon - d_lon, lon + d_lon)
 
 
-def moment_us(moment: date | datetime, zone: ZoneInfo) -> int:
-    """*moment* in microseconds since 1970 in UTC; without a zone of its own it is one in *zone*, a day its start."""
+def _microseconds(moment: date | datetime, zone: ZoneInfo) -> int:
     if not isinstance(moment, datetime):
         moment = datetime.combine(moment, time.min, zone)
     elif moment.utcoffset() is None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fieldkit.errors import LedgerError
+from fieldkit.jsonlines import line_of
 from fieldkit.keys import is_signed
 
 _HEX = re.compile(r"(?:[0-9a-f]{2})*")
@@ -62,7 +63,7 @@ def head_of(plain: Any) -> Head:
 
 def heads_text(heads: Iterable[Head]) -> str:
     """*heads* as a text to be kept elsewhere, one a line."""
-    return "".join(json.dumps(head.plain(), sort_keys=True) + "\n" for head in heads)
+    return b"".join(line_of(head.plain()) for head in heads).decode()
 
 
 def read_heads(path: Path) -> list[Head]:
