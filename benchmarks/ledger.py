@@ -17,7 +17,7 @@ import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ from fieldkit.ledger.frames import Filters
 
 DEEDS = ("record", "link", "place")
 WARMING = 20
+MINUTE = timedelta(minutes=1)
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "ledger-growth.png"
 
 
@@ -59,7 +60,8 @@ def deed(kind: str, ids: list[str], n: int) -> Fact:
 def append(ours: str, raw: str, kind: str, number: int, out: str) -> None:
     """Deed by deed in turns, each on disk before the next begins: the ledger's, and its rows written as they are.
 
-    In one process, unlike the other benchmarks, because the disk's mood changes from one second to the next.
+    A minute passes between two, so that what was known before each is kept. In one process, unlike the other
+    benchmarks, because the disk's mood changes from one second to the next.
     """
     office = Office(Path(ours))
     facts = _facts(Path(ours), kind, number)
@@ -69,6 +71,7 @@ def append(ours: str, raw: str, kind: str, number: int, out: str) -> None:
     connection = _raw(Path(raw))
     taken: dict[str, list[tuple[float, float]]] = {"raw SQLite": [], "Ledger.append": []}
     for n, (fact, rows) in enumerate(zip(facts, deeds, strict=True)):
+        office.now += MINUTE
         turns: list[tuple[str, Callable[[], object]]] = [
             ("raw SQLite", lambda rows=rows: _write(connection, rows)),
             ("Ledger.append", lambda fact=fact: office.ledger.append([fact])),
@@ -115,11 +118,12 @@ def note_deeds(folder: Path, kind: str, number: int) -> None:
 
     statements.run_many = noting_many  # type: ignore[assignment]
     try:
-        ledger = Office(folder).ledger
+        office = Office(folder)
         for fact in _facts(folder, kind, number):
             noted.append([])
-            ledger.append([fact])
-        ledger.close()
+            office.now += MINUTE
+            office.ledger.append([fact])
+        office.ledger.close()
     finally:
         statements.run, statements.run_many = run, run_many
     (folder / f"{kind}.pickle").write_bytes(pickle.dumps(noted))

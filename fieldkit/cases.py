@@ -97,17 +97,26 @@ def _states(history: Sequence[Event]) -> Iterator[tuple[int, CaseComplaint | Non
 
 
 def _apply(state: CaseComplaint, event: Event) -> CaseComplaint:
-    data = event.data
+    relation, complaint = changes_of(event)
+    if complaint:
+        return replace(state, complaint=replace(state.complaint, **complaint), **relation)
+    return replace(state, **relation) if relation else state
+
+
+def changes_of(event: Event) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What *event* changes of a complaint already received: fields of :class:`CaseComplaint`, and of its complaint."""
     match event.kind:
         case events.COMPLAINT_LINKED:
-            return replace(state, case=data["case"], relation=data["relation"], cause=data.get("cause", ""))
+            data = event.data
+            cause = data.get("cause", "")
+            return {"case": data["case"], "relation": data["relation"], "cause": cause}, {}
         case events.COMPLAINT_UNLINKED:
-            return replace(state, case=state.id, relation="", cause="")
+            return {"case": event.subject, "relation": "", "cause": ""}, {}
         case events.PLACE_CONFIRMED:
-            place = events.place_of(data["place"])
+            data = event.data
             known = {name: data[name] for name in ("district", "community", "address") if data.get(name)}
-            return replace(state, complaint=replace(state.complaint, place=place, **known))
-    return state
+            return {}, {"place": events.place_of(data["place"]), **known}
+    return {}, {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,7 @@ class Event:
     @property
     def data(self) -> dict[str, Any]:
         """The payload as Python objects."""
-        result: dict[str, Any] = json.loads(self.payload)
+        result: dict[str, Any] = _loads(self.payload)
         return result
 
     @property
@@ -194,6 +194,7 @@ def canonical(value: object) -> str:
     return text
 
 
+_loads = json.JSONDecoder().decode
 _dumps = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
@@ -243,13 +244,18 @@ def digest_of(
     different events share the bytes that are hashed. The tick is among them where it is not the time of recording.
     """
     recorded = f"{recorded_at}" if tick == recorded_at else f"{recorded_at}@{tick}"
-    head = f"{origin}\n{sequence}\n{subject}\n{kind}\n{json.dumps(actor)}\n{occurred_at}\n{recorded}\n"
+    head = f"{origin}\n{sequence}\n{subject}\n{kind}\n{_quoted(actor)}\n{occurred_at}\n{recorded}\n"
     return hashlib.sha256(f"{head}{previous.hex()}\n{payload}".encode()).digest()
+
+
+# What json.dumps makes of a text, without its looking first at what it is.
+_quoted = json.encoder.encode_basestring_ascii
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def microseconds(moment: datetime) -> int:
     """Microseconds since 1970 in UTC; exact, also before 1970."""
-    return (moment - EPOCH) // timedelta(microseconds=1)
+    return (moment - EPOCH) // _MICROSECOND
 
 
 def moment_of(value: int) -> datetime:

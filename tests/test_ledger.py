@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -625,29 +626,62 @@ def test_a_closed_ledger_opens_again(ledger: Ledger) -> None:
 
 
 def test_the_settings_survive_a_power_cut(file_ledger: Ledger) -> None:
-    with store.writing(file_ledger._engine) as connection:
-        found = {
-            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
-            for name in ("journal_mode", "synchronous", "foreign_keys", "trusted_schema", "busy_timeout")
-        }
     wal = sqlite3.sqlite_version_info >= (3, 51, 3)
-    assert found == {
+    wanted = {
         "journal_mode": "wal" if wal else "delete",
         "synchronous": 2 if wal else 3,
         "foreign_keys": 1,
         "trusted_schema": 0,
-        "busy_timeout": 30_000,
     }
+    # Who writes waits as long, but at moments of our own: see store._patiently.
+    for use, timeout in ((store.writing, 0), (store.reading, 30_000), (store.writing, 0)):
+        with use(file_ledger._engine) as connection:
+            found = {
+                name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+                for name in (*wanted, "busy_timeout")
+            }
+        assert found == {**wanted, "busy_timeout": timeout}
 
 
 def test_a_write_begins_immediate(file_ledger: Ledger) -> None:
     said: list[str] = []
-    with store.reading(file_ledger._engine) as connection:
-        connection.connection.driver_connection.set_trace_callback(said.append)  # type: ignore[union-attr]
+    for use in (store.reading, store.writing):
+        with use(file_ledger._engine) as connection:
+            connection.connection.driver_connection.set_trace_callback(said.append)  # type: ignore[union-attr]
+    said.clear()
     receive(file_ledger, complaint(1))
     file_ledger.count()
     begins = [statement for statement in said if statement.startswith("BEGIN")]
     assert begins == ["BEGIN IMMEDIATE", "BEGIN"]
+
+
+def test_who_writes_keeps_the_connection_unless_it_failed(file_ledger: Ledger) -> None:
+    def used(then: Callable[[], object] = bool) -> object:
+        with store.writing(file_ledger._engine) as connection:
+            then()
+            return connection.connection.driver_connection
+
+    first = used()
+    assert used() is first
+    with pytest.raises(ZeroDivisionError):
+        used(lambda: 1 / 0)
+    assert used() is not first
+    with store.writing(file_ledger._engine) as connection, store.reading(file_ledger._engine) as other:
+        assert other.connection.driver_connection is not connection.connection.driver_connection
+
+
+def test_a_commit_waits_for_those_who_read(file_ledger: Ledger) -> None:
+    receive(file_ledger, complaint(1))
+    reader = sqlite3.connect(
+        str(sa.make_url(file_ledger.url).database), isolation_level=None, check_same_thread=False
+    )
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM event").fetchone()
+    done = threading.Timer(0.3, reader.close)
+    done.start()
+    assert receive(file_ledger, complaint(2)) == ["added"]
+    done.join()
+    assert file_ledger.count()["complaints"] == 2
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
@@ -745,12 +779,11 @@ def test_a_failed_commit_is_called_undone_only_where_it_must_be(
 ) -> None:
     receive(file_ledger, complaint(1))
 
-    def fail(connection: sqlite3.Connection) -> None:
-        connection.rollback()
+    def fail(_connection: sa.Connection) -> None:
         raise sqlite3.OperationalError(reason)
 
     with monkeypatch.context() as patched:
-        patched.setattr(file_ledger._engine.dialect, "do_commit", fail)
+        patched.setattr(store, "_commit", fail)
         with pytest.raises(LedgerError, match=message):
             receive(file_ledger, complaint(2))
     assert receive(file_ledger, complaint(2)) == ["added"]

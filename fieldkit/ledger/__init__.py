@@ -37,6 +37,7 @@ from fieldkit.ledger.appending import Writer, data_version
 from fieldkit.ledger.encryption import check_possible
 from fieldkit.ledger.heads import Head
 from fieldkit.ledger.migration import migrate
+from fieldkit.ledger.projection import advance
 from fieldkit.ledger.receiving import Outcome, Receipt, Receiving
 from fieldkit.ledger.verification import Problem
 
@@ -151,7 +152,7 @@ class Ledger:
     def close(self) -> None:
         """Close every connection; the ledger opens them again when asked."""
         if self._opened is not None and self._opened[0] == os.getpid():
-            self._opened[1].dispose()
+            store.close_store(self._opened[1])
             self._opened = None
 
     def append(self, facts: Iterable[Fact]) -> list[Event]:
@@ -159,13 +160,11 @@ class Ledger:
 
         Raises :class:`LedgerError` when the database refuses; then nothing was changed.
         """
-        from fieldkit.ledger.projection import project
-
         # The payloads are written out before the lock is taken.
         rows = [(f.subject, f.kind, canonical(f.payload), microseconds(f.occurred_at)) for f in facts]
         with store.writing(self._engine) as connection:
             appended = [Event(*row) for row in self._writer(connection).write(rows)]
-            project(connection, appended)
+            advance(connection, appended)
         return appended
 
     @contextlib.contextmanager

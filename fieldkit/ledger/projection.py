@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from heapq import heappop, heappush
 from itertools import groupby, pairwise, starmap
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from fieldkit import places
-from fieldkit.cases import CaseComplaint, case_state, complaint_versions
-from fieldkit.events import KINDS, Event, kept, microseconds
+from fieldkit.cases import CaseComplaint, case_state, changes_of, complaint_versions
+from fieldkit.events import COMPLAINT_RECEIVED, KINDS, Event, kept, microseconds
 from fieldkit.ledger import statements, store, tables
 from fieldkit.ledger.statements import Lookup, Row
 
@@ -32,7 +32,6 @@ _mixed_cases = sa.Table(
 def complaint_row(state: CaseComplaint, known_from: int) -> Row:
     """The row of the table *complaint* for a folded complaint, known so since *known_from*; columns in their order."""
     complaint = state.complaint
-    place = complaint.place
     categories = complaint.categories
     return (
         state.id,
@@ -54,48 +53,149 @@ def complaint_row(state: CaseComplaint, known_from: int) -> Row:
         kept(complaint.district),
         kept(complaint.community),
         kept(complaint.suspected_source),
-        # A database may keep -0.0 as 0.0; adding 0.0 makes it that everywhere.
-        None if place is None else place.lon + 0.0,
-        None if place is None else place.lat + 0.0,
-        "" if place is None else places.cell_of(place.lon, place.lat),
-        None if place is None else place.method,
-        None if place is None else place.score,
-        place is not None and place.needs_confirming,
+        *_placed(complaint.place),
         state.relation,
         state.cause,
         known_from,
     )
 
 
+def _placed(place: places.Place | None) -> Row:
+    """What the table *complaint* has of a place, from *lon* on."""
+    if place is None:
+        return (None, None, "", None, None, False)
+    # A database may keep -0.0 as 0.0; adding 0.0 makes it that everywhere.
+    where = (place.lon + 0.0, place.lat + 0.0, places.cell_of(place.lon, place.lat))
+    return (*where, place.method, place.score, place.needs_confirming)
+
+
 def _optional(moment: datetime | None) -> int | None:
     return None if moment is None else microseconds(moment)
 
 
+def advance(connection: Connection, appended: Sequence[Event]) -> None:
+    """Bring the projections up to date with events of one moment that come after all others of the ledger."""
+    events = [event for event in appended if KINDS.get(event.kind) == "complaint"]
+    if events and not _advanced(connection, events):
+        project(connection, events)
+
+
+def _advanced(connection: Connection, events: Sequence[Event]) -> bool:
+    """Do it from the present rows alone, where nothing of the history can change but that it goes on.
+
+    False, with nothing done, where more must be asked: much is said at once, a complaint was not received yet, or the
+    clock stood still or went back, so that states known until now may never have been, or not in this order.
+    """
+    at = events[0].recorded_at
+    said: dict[str, dict[str, Any]] = {}
+    for event in events:
+        of_relation, of_complaint = changes_of(event)
+        said.setdefault(event.subject, {}).update(of_relation, **of_complaint)
+    keys = {*said, *(changes["case"] for changes in said.values() if "case" in changes)}
+    if len(keys) > statements.FEW or any(event.kind == COMPLAINT_RECEIVED for event in events):
+        return False
+    rows = {row[_ID]: row for row in _PRESENT.rows(connection, list(keys))}
+    if not all(subject in rows and rows[subject][_KNOWN_FROM] < at for subject in said):
+        return False
+    moved = {subject: _moved(rows[subject], changes, at) for subject, changes in said.items()}
+    was = {subject: rows[subject] for subject in moved}
+    case_ids = {*moved, *(row[_CASE_ID] for row in (*was.values(), *moved.values()))}
+    if left := case_ids - keys:
+        rows.update((row[_ID], row) for row in _PRESENT.rows(connection, list(left)))
+    known = {row[_ID]: row for row in _PRESENT_CASES.rows(connection, list(case_ids))}
+    if any(row[-1] >= at for row in known.values()):
+        return False
+    rows.update(moved)
+    members = {case_id: _Members() for case_id in case_ids}
+    for row in rows.values():
+        if row[_CASE_ID] in members:
+            members[row[_CASE_ID]].add(row)
+    cases = {
+        case_id: (*_case_row(rows[case_id], theirs), at)
+        for case_id, theirs in members.items()
+        if case_id in rows  # or what opened it is not known here yet
+    }
+    _replace(connection, _COMPLAINTS, was, moved)
+    _replace(connection, _CASES, known, cases)
+    return True
+
+
+def _moved(row: Row, changes: Mapping[str, Any], at: int) -> Row:
+    """The row of *complaint* after *changes* of its fields, known *at* a moment."""
+    new = list(row)
+    for name, value in changes.items():
+        if name == "place":
+            new[_LON : _LON + len(_placed(None))] = _placed(value)
+        else:
+            new[_COLUMN["case_id" if name == "case" else name]] = kept(value)
+    new[_KNOWN_FROM] = at
+    return tuple(new)
+
+
+def _replace(
+    connection: Connection,
+    projection: tuple[sa.Table, sa.Table],
+    known: Mapping[str, Row],
+    wanted: Mapping[str, Row],
+) -> None:
+    """Put rows of a projection's present in the place of others, which then are those before; a moment ends each."""
+    now, before = projection
+    new = {key: row for key, row in wanted.items() if key not in known or known[key][:-1] != row[:-1]}
+    old = [known[key] for key in new if key in known]
+    statements.change(connection, now, old, list(new.values()))
+    store.insert(connection, before, [(*row, new[row[_ID]][-1]) for row in old])
+
+
 def project(connection: Connection, appended: Sequence[Event]) -> None:
-    """Bring the projections up to date with events just appended."""
+    """Bring the projections up to date with events just appended, wherever they come in the history."""
     complaint_ids = {event.subject for event in appended if KINDS.get(event.kind) == "complaint"}
-    if not complaint_ids:
-        return
-    case_ids = set(complaint_ids)
     for ids in store.chunks(sorted(complaint_ids), CHUNK):
         histories: dict[str, list[Event]] = {}
         for event in starmap(Event, _EVENTS.rows(connection, ids)):
             histories.setdefault(event.subject, []).append(event)
-        states = [lookup.rows(connection, ids) for lookup in _COMPLAINT_ROWS]
         folded = _folded(histories.values())
-        for table, was, rows in zip(_COMPLAINTS, states, folded, strict=True):
-            statements.change(connection, table, was, rows)
         # The cases that the complaints leave, and those they come to: what was said before their receipt counts too.
-        case_ids.update(row[_CASE_ID] for rows in (*states, *folded) for row in rows)
-    project_cases(connection, sorted(case_ids))
+        case_ids = {*ids, *(row[_CASE_ID] for row in folded)}
+        known = _versions(connection, case_ids)
+        mine = [row for row in known if row[_ID] in histories]
+        if left := {row[_CASE_ID] for row in mine} - case_ids:
+            known = list({*known, *_versions(connection, left)})
+            case_ids |= left
+        _change(connection, _COMPLAINTS, mine, folded)
+        others = [row for row in known if row[_ID] not in histories]
+        _project_cases(connection, case_ids, [*others, *folded])
 
 
-def project_cases(connection: Connection, case_ids: Sequence[str]) -> None:
-    """Bring the rows of *case* and *case_before* for *case_ids* up to date with their complaints."""
-    for ids in store.chunks(case_ids, CHUNK):
-        states = [lookup.rows(connection, ids) for lookup in _CASE_ROWS]
-        for table, was, rows in zip(_CASES, states, _mixed_cases_of(connection, ids), strict=True):
-            statements.change(connection, table, was, rows)
+def _project_cases(connection: Connection, case_ids: Collection[str], versions: Iterable[Row]) -> None:
+    """Bring the rows of these cases up to date with all *versions* of their complaints."""
+    known = [row for ids in store.chunks(case_ids, CHUNK) for row in _CASE_ROWS.rows(connection, ids)]
+    _change(connection, _CASES, known, _cases(case_ids, versions))
+
+
+def _change(
+    connection: Connection, projection: tuple[sa.Table, sa.Table], known: Iterable[Row], wanted: Iterable[Row]
+) -> None:
+    """Turn the rows of a projection's two tables into those that are wanted; each bears until when it was known."""
+    for table, was, rows in zip(projection, _parted(known), _parted(wanted), strict=True):
+        statements.change(connection, table, was, rows)
+
+
+def _parted(rows: Iterable[Row]) -> tuple[list[Row], list[Row]]:
+    """The rows of the present, as their table has them, and the rows before them."""
+    now: list[Row] = []
+    before: list[Row] = []
+    for row in rows:
+        if row[-1] is None:
+            now.append(row[:-1])
+        else:
+            before.append(row)
+    return now, before
+
+
+def _versions(connection: Connection, case_ids: Iterable[str]) -> list[Row]:
+    """Every version of every complaint that is, or was, in one of these cases or opened it; each once."""
+    parts = [_COMPLAINT_ROWS.rows(connection, ids) for ids in store.chunks(case_ids, CHUNK)]
+    return parts[0] if len(parts) == 1 else list({row for part in parts for row in part})
 
 
 def project_new_cases(connection: Connection, rows: Sequence[Row]) -> None:
@@ -109,7 +209,7 @@ def project_new_cases(connection: Connection, rows: Sequence[Row]) -> None:
     others = set(connection.scalars(waiting))
     fresh = [_new_case(row) for row in rows if row[_ID] not in others]
     store.insert(connection, tables.case, fresh)
-    project_cases(connection, sorted(others))
+    _project_cases(connection, others, _versions(connection, others))
 
 
 _COLUMN = {column.name: place for place, column in enumerate(tables.complaint.columns)}
@@ -124,16 +224,29 @@ _COMPLAINTS = (tables.complaint, tables.complaint_before)
 _CASES = (tables.case, tables.case_before)
 
 
-def _with(column: str, table: sa.Table, *others: str) -> Lookup:
-    """The rows of *table* that have one of the keys in *column*, or in one of the *others*."""
-    columns = [table.c[name] for name in (column, *others)]
-    return Lookup(lambda keys: sa.select(table).where(sa.or_(*(one.in_(keys) for one in columns))))
+def _known_by(projection: tuple[sa.Table, sa.Table], *names: str) -> Lookup:
+    """The rows of a projection that have one of the keys in a column with one of *names*, each with its known_until."""
+    now, before = projection
+
+    def select(table: sa.Table, until: sa.ColumnElement[Any], keys: Sequence[Any]) -> sa.Select[Any]:
+        columns = [column for column in table.columns if column.name != "known_until"]
+        return sa.select(*columns, until).where(sa.or_(*(table.c[name].in_(keys) for name in names)))
+
+    return Lookup(
+        lambda keys: sa.union_all(select(now, sa.null(), keys), select(before, before.c.known_until, keys))
+    )
 
 
-_EVENTS = _with("subject", tables.event)
-_COMPLAINT_ROWS = [_with("id", table) for table in _COMPLAINTS]
-_CASE_ROWS = [_with("id", table) for table in _CASES]
-_VERSIONS = [_with("case_id", table, "id") for table in _COMPLAINTS]
+def _with(table: sa.Table, *names: str) -> Lookup:
+    """The rows of *table* that have one of the keys in a column with one of *names*."""
+    return Lookup(lambda keys: sa.select(table).where(sa.or_(*(table.c[name].in_(keys) for name in names))))
+
+
+_EVENTS = _with(tables.event, "subject")
+_PRESENT = _with(tables.complaint, "case_id", "id")
+_PRESENT_CASES = _with(tables.case, "id")
+_COMPLAINT_ROWS = _known_by(_COMPLAINTS, "case_id", "id")
+_CASE_ROWS = _known_by(_CASES, "id")
 
 
 def _new_case(row: Row) -> Row:
@@ -163,27 +276,35 @@ def rebuild(connection: Connection) -> None:
         connection.execute(sa.insert(_mixed_cases).from_select(["id"], mixed))
         _insert_lone_cases(connection, complaint.id.not_in(sa.select(_mixed_cases.c.id)))
         for ids in store.pages(connection, _mixed_cases.c.id, CHUNK):
-            for table, rows in zip(_CASES, _mixed_cases_of(connection, ids), strict=True):
-                store.insert(connection, table, rows)
+            rows = _parted(_cases(ids, _versions(connection, ids)))
+            for table, some in zip(_CASES, rows, strict=True):
+                store.insert(connection, table, some)
     finally:
         _mixed_cases.drop(connection, checkfirst=False)
 
 
 def _insert_folded(connection: Connection, histories: Iterable[list[Event]]) -> None:
     for some in store.chunks(histories, CHUNK):
-        for table, rows in zip(_COMPLAINTS, _folded(some), strict=True):
+        for table, rows in zip(_COMPLAINTS, _parted(_folded(some)), strict=True):
             store.insert(connection, table, rows)
 
 
-def _folded(histories: Iterable[Sequence[Event]]) -> tuple[list[Row], list[Row]]:
-    """The rows of *complaint* and *complaint_before* that the events of some complaints give."""
-    now: list[Row] = []
-    before: list[Row] = []
-    for history in histories:
-        rows = [complaint_row(state, since) for since, state in complaint_versions(history)]
-        now += rows[-1:]
-        before += [(*row, after[_KNOWN_FROM]) for row, after in pairwise(rows)]
-    return now, before
+def _folded(histories: Iterable[Sequence[Event]]) -> list[Row]:
+    """Every version that the events of some complaints give, as rows with their known_until."""
+    return [
+        row
+        for history in histories
+        for row in _until_the_next(
+            complaint_row(state, since) for since, state in complaint_versions(history)
+        )
+    ]
+
+
+def _until_the_next(rows: Iterable[Row]) -> Iterator[Row]:
+    """Each of *rows*, which end with the moment since when they were known, with that of the next or None."""
+    known = list(rows)
+    yield from ((*row, after[-1]) for row, after in pairwise(known))
+    yield from ((*row, None) for row in known[-1:])
 
 
 def _histories(connection: Connection, where: sa.ColumnElement[bool]) -> Iterator[list[Event]]:
@@ -216,35 +337,20 @@ def _insert_lone_cases(connection: Connection, which: sa.ColumnElement[bool]) ->
     )
 
 
-def _mixed_cases_of(connection: Connection, case_ids: Sequence[str]) -> tuple[list[Row], list[Row]]:
-    """The rows of *case* and *case_before* for cases that several complaints, or states of one, may have made."""
-    theirs: dict[str, list[_Version]] = {case_id: [] for case_id in case_ids}
-    for table, lookup in zip(_COMPLAINTS, _VERSIONS, strict=True):
-        for row in lookup.rows(connection, case_ids):
-            until = row[-1] if table is tables.complaint_before else None
-            # The complaint that opened a case counts for it wherever it belongs now.
-            for case_id in {row[_ID], row[_CASE_ID]} & theirs.keys():
-                theirs[case_id].append(_Version(row, until))
-    now: list[Row] = []
-    before: list[Row] = []
-    for case_id, versions in theirs.items():
-        rows = list(_case_rows(case_id, versions))
-        now += rows[-1:]
-        before += [(*row, after[-1]) for row, after in pairwise(rows)]
-    return now, before
+def _cases(case_ids: Iterable[str], versions: Iterable[Row]) -> list[Row]:
+    """Every version of these cases, given all those of the complaints that are or were in one of them or opened it."""
+    theirs: dict[str, list[Row]] = {case_id: [] for case_id in case_ids}
+    for row in versions:
+        # The complaint that opened a case counts for it wherever it belongs now.
+        for case_id in {row[_ID], row[_CASE_ID]} & theirs.keys():
+            theirs[case_id].append(row)
+    return [row for case_id, own in theirs.items() for row in _until_the_next(_case_rows(case_id, own))]
 
 
-class _Version(NamedTuple):
-    """A row of *complaint* or *complaint_before*, and until when it was known; None for the present one."""
-
-    row: Row
-    until: int | None
-
-
-def _case_rows(case_id: str, versions: Sequence[_Version]) -> Iterator[Row]:
+def _case_rows(case_id: str, versions: Sequence[Row]) -> Iterator[Row]:
     """Every state that the case has been in, as rows of the table *case*, oldest first."""
-    comes = sorted((version.row[_KNOWN_FROM], place) for place, version in enumerate(versions))
-    goes = sorted((v.until, place) for place, v in enumerate(versions) if v.until is not None)
+    comes = sorted((row[_KNOWN_FROM], place) for place, row in enumerate(versions))
+    goes = sorted((row[-1], place) for place, row in enumerate(versions) if row[-1] is not None)
     comes.reverse()
     goes.reverse()
     members = _Members()
@@ -254,25 +360,25 @@ def _case_rows(case_id: str, versions: Sequence[_Version]) -> Iterator[Row]:
         moment = min(some[-1][0] for some in (comes, goes) if some)
         # What goes makes room for its successor, which comes at the same moment.
         while goes and goes[-1][0] == moment:
-            row = versions[goes.pop()[1]].row
+            row = versions[goes.pop()[1]]
             founding = None if row is founding else founding
             members.remove(row)
         while comes and comes[-1][0] == moment:
-            row = versions[comes.pop()[1]].row
+            row = versions[comes.pop()[1]]
             founding = row if row[_ID] == case_id else founding
             if row[_CASE_ID] == case_id:
                 members.add(row)
         if founding is not None:
-            row = (
-                founding[_ID],
-                founding[_NUMBER],
-                members.state,
-                *_SHARED(founding),
-                *members.told(founding),
-            )
+            row = _case_row(founding, members)
             if row != last:
                 last = row
                 yield (*row, moment)
+
+
+def _case_row(founding: Row, members: _Members) -> Row:
+    """The row of the table *case* without since when it was known."""
+    told = members.told(founding)
+    return (founding[_ID], founding[_NUMBER], members.state, *_SHARED(founding), *told)
 
 
 class _Members:

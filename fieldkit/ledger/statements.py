@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
-from operator import itemgetter
+from itertools import compress
+from operator import itemgetter, ne
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,7 +20,7 @@ FEW = 40
 class Lookup:
     """What *make* selects for some keys, given their list; the columns arrive as the driver has them."""
 
-    def __init__(self, make: Callable[[Sequence[Any]], sa.Select[Any]]) -> None:
+    def __init__(self, make: Callable[[Sequence[Any]], sa.Select[Any] | sa.CompoundSelect[Any]]) -> None:
         self._make = make
         self._written: dict[tuple[Any, int], tuple[str, list[int]]] = {}
 
@@ -82,26 +83,34 @@ def insert(connection: Connection, table: sa.Table, rows: Sequence[Sequence[Any]
 
 def change(connection: Connection, table: sa.Table, before: Sequence[Row], after: Sequence[Row]) -> None:
     """Turn the rows *before* of *table* into *after*, whole rows both, by writing no more than what differs."""
-    keys = [place for place, column in enumerate(table.columns) if column.primary_key]
-    names = [column.name for column in table.columns]
-    old = {tuple([row[key] for key in keys]): row for row in before}
+    names, key_of = _shape(table)
+    old = {key_of(row): row for row in before}
     new: list[Row] = []
     changed: dict[tuple[str, ...], list[Row]] = {}
     for row in after:
-        key = tuple([row[place] for place in keys])
+        key = key_of(row)
         was = old.pop(key, None)
         if was is None:
             new.append(row)
         elif was != row:
-            places = [place for place, value in enumerate(row) if value != was[place]]
-            some = changed.setdefault(tuple([names[place] for place in places]), [])
-            some.append((*[row[place] for place in places], *key))
+            differs = list(map(ne, row, was))
+            values = (*compress(row, differs), *key)
+            changed.setdefault(tuple(compress(names, differs)), []).append(values)
     if old:
         run_many(connection, _deleting(table, _kind(connection)), list(old))
     for columns, rows in changed.items():
         update(connection, table, columns, rows)
     if new:
         insert(connection, table, new)
+
+
+@cache
+def _shape(table: sa.Table) -> tuple[tuple[str, ...], Callable[[Row], Row]]:
+    """The names of a table's columns, and what takes the values of its primary key out of a row."""
+    places = [place for place, column in enumerate(table.columns) if column.primary_key]
+    # Of a single place itemgetter would give the bare value.
+    key_of = itemgetter(slice(places[0], places[0] + 1)) if len(places) == 1 else itemgetter(*places)
+    return tuple(column.name for column in table.columns), key_of
 
 
 def _kind(connection: Connection) -> Any:

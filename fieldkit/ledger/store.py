@@ -7,7 +7,6 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,7 +27,7 @@ _T = TypeVar("_T")
 #: The advisory lock of PostgreSQL that whoever writes to a ledger holds; any number that is always the same.
 WRITE_LOCK = 0x6669656C646B
 _SQLITE_FILE = "sqlite:///"
-_WRITING = "fieldkit_writing"
+_PEN = "_fieldkit_pen"
 _CACHE_KIB = 64 * 1024
 _BULK_CACHE_KIB = 256 * 1024
 # Before this version a write-ahead log can lose committed writes when a checkpoint meets a writer.
@@ -59,7 +58,7 @@ def open_store(url: str, prepare: Callable[[Engine], None], lock: StoreLock | No
         try:
             prepare(engine)
         except BaseException:
-            engine.dispose()  # its connection would stay open
+            close_store(engine)  # its connection would stay open
             raise
     except ModuleNotFoundError as error:
         raise LedgerError(
@@ -161,7 +160,7 @@ def _diagnosis(error: Exception, part: str) -> str | None:
 
 
 def _on_connect(connection: Any, _record: Any) -> None:
-    # The driver must not start transactions of its own: ours begin IMMEDIATE (see _on_begin).
+    # The driver must not start transactions of its own: ours begin IMMEDIATE (see _begin_writing).
     connection.isolation_level = None
     # Where WAL is not safe, a rollback journal, with EXTRA so that the folder is synced after the journal is removed.
     cursor = connection.cursor()
@@ -180,26 +179,37 @@ def _on_connect(connection: Any, _record: Any) -> None:
 def _on_begin(connection: Connection) -> None:
     # On the driver itself: a statement by way of SQLAlchemy takes longer than all that SQLite does here.
     driver: Any = connection.connection.driver_connection
-    # A deferred transaction that reads before it writes loses to any other writer, whatever the timeout.
-    if not connection.get_execution_options().get(_WRITING, False):
+    if not driver.in_transaction:  # or writing has begun it
         driver.execute("BEGIN")
-        return
-    # SQLite's own waiting looks ten times a second whether the lock is free, and of a crowd that writes without a
-    # pause the unlucky would wait longer than the 30 s.
-    driver.execute("PRAGMA busy_timeout=0")
-    try:
-        _patiently(lambda: driver.execute("BEGIN IMMEDIATE"), _errors(connection.engine))
-    finally:
-        driver.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
 
 
-def _patiently(do: Callable[[], object], errors: tuple[type[Exception], ...]) -> None:
-    """Try to *do* what needs a lock of SQLite's for up to 30 s, at random moments, so that nobody is always late."""
+def _begin_writing(connection: Connection) -> None:
+    """Begin a transaction as the only one who writes."""
+    if connection.dialect.name == "postgresql":
+        # One writer at a time, as SQLite has it by itself: two that change one case, or take in one file, would each
+        # count without the other.
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITE_LOCK)))
+    else:
+        # On the driver, without SQLAlchemy's own transaction, which begins only when SQLAlchemy is asked for something.
+        # A deferred transaction that reads before it writes would lose to any other writer, however long it waits.
+        driver: Any = connection.connection.driver_connection
+        _patiently(connection.engine, driver.execute, "BEGIN IMMEDIATE")
+
+
+def _commit(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        driver: Any = connection.connection.driver_connection
+        _patiently(connection.engine, driver.commit)
+    connection.commit()  # what SQLAlchemy knows of, if anything
+
+
+def _patiently(engine: Engine, do: Callable[..., object], *arguments: str) -> None:
+    """Do what needs a lock of SQLite's, trying for up to 30 s at random moments, so that nobody is always late."""
     until = time.monotonic() + _BUSY_MS / 1000
     while True:
         try:
-            do()
-        except errors as error:
+            do(*arguments)
+        except _errors(engine) as error:
             if _LOCKED not in str(error) or time.monotonic() > until:
                 raise
         else:
@@ -218,14 +228,18 @@ def writing(engine: Engine, *, bulk: bool = False) -> Iterator[Connection]:
     """
     committing = False
     try:
-        with _for_writing(engine).connect() as connection, connection.begin():
-            if connection.dialect.name == "postgresql":
-                # One writer at a time, as SQLite has it by itself: two that change one case, or take in one file,
-                # would each count without the other.
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITE_LOCK)))
+        connection = _pen(engine)
+        try:
+            _begin_writing(connection)
             with _cache(connection, _BULK_CACHE_KIB) if bulk else contextlib.nullcontext():
                 yield connection
             committing = True
+            _commit(connection)
+        except BaseException:
+            _put_away(connection)
+            raise
+        if not _keeps_pens(engine) or vars(engine).setdefault(_PEN, connection) is not connection:
+            _put_away(connection)  # or another thread has put its own down first
     except _errors(engine) as error:
         busy = _LOCKED in str(error)
         why = (
@@ -244,10 +258,39 @@ def writing(engine: Engine, *, bulk: bool = False) -> Iterator[Connection]:
         raise LedgerError(f"The ledger could not be written, nothing was changed: {why}.") from told
 
 
-@lru_cache(maxsize=8)
-def _for_writing(engine: Engine) -> Engine:
-    # Another view of the same engine, with the same connections; made once, for a deed is over before it is.
-    return engine.execution_options(**{_WRITING: True})
+def _pen(engine: Engine) -> Connection:
+    """A connection to write with: the one that wrote before, for to make one and to close it takes a quarter of a deed.
+
+    It is kept on the engine itself, so that the two go together when nobody holds them any more.
+    """
+    connection: Connection | None = vars(engine).pop(_PEN, None)
+    if connection is None:
+        connection = engine.connect()
+        if _keeps_pens(engine):
+            # SQLite's own waiting looks ten times a second whether the lock is free, and of a crowd that writes without
+            # a pause the unlucky would wait longer than the 30 s: see _patiently.
+            driver: Any = connection.connection.driver_connection
+            driver.execute("PRAGMA busy_timeout=0")
+    return connection
+
+
+def _keeps_pens(engine: Engine) -> bool:
+    # A database in memory belongs to its thread, and a server may end a connection that is idle.
+    return engine.dialect.name == "sqlite" and isinstance(engine.pool, sa.QueuePool)
+
+
+def _put_away(connection: Connection) -> None:
+    """Undo what is not committed, and let the connection go: to the others only where its settings are theirs."""
+    if _keeps_pens(connection.engine):
+        connection.invalidate()
+    connection.close()
+
+
+def close_store(engine: Engine) -> None:
+    """Close every connection of *engine* that nobody is using."""
+    if (pen := vars(engine).pop(_PEN, None)) is not None:
+        _put_away(pen)
+    engine.dispose()
 
 
 @contextlib.contextmanager

@@ -101,6 +101,10 @@ class Connection:
     def __init__(self, inner: apsw.Connection) -> None:
         self.inner = inner
 
+    @property
+    def in_transaction(self) -> bool:
+        return self.inner.in_transaction
+
     def cursor(self) -> Cursor:
         return Cursor(self)
 
@@ -120,7 +124,7 @@ class Connection:
 
     def _end(self, how: str) -> None:
         with _errors_of_sqlite3():
-            if self.inner.in_transaction:
+            if self.in_transaction:
                 self.inner.execute(how)
 
     def close(self) -> None:
