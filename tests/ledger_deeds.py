@@ -53,8 +53,10 @@ deeds = st.lists(
     st.one_of(
         st.tuples(st.just("receive"), st.integers(0, 7), st.booleans()),
         st.tuples(st.just("link"), st.integers(0, 7), st.integers(0, 7)),
+        st.tuples(st.just("again"), st.integers(0, 7), st.integers(0, 7)),
         st.tuples(st.just("unlink"), st.integers(0, 7), st.just(0)),
         st.tuples(st.just("place"), st.integers(0, 7), st.integers(-90, 90)),
+        st.tuples(st.just("surer"), st.integers(0, 7), st.integers(0, 1)),
         st.tuples(st.just("record"), st.integers(0, 7), st.just(0)),
     ),
     max_size=25,
@@ -67,15 +69,23 @@ def do(ledger: Ledger, deed: tuple[str, int, int]) -> None:
         closed = NOON + timedelta(days=30) if other else None
         receive(ledger, complaint(n, closed_at=closed, place=Place(-0.0, n / 3) if n % 2 else None))
         return
+    ledger.append([fact_of(deed)])
+
+
+def fact_of(deed: tuple[str, int, int]) -> Fact:
+    """What a deed other than a receipt writes."""
+    what, n, other = deed
     subject = events.identifier(f"office\n#N{n}")
     case = events.identifier(f"office\n#N{other}")
-    ledger.append(
-        [
-            {
-                "link": Fact(subject, COMPLAINT_LINKED, {"case": case, "relation": "duplicate"}, NOON),
-                "unlink": Fact(subject, COMPLAINT_UNLINKED, {}, NOON),
-                "place": Fact(subject, PLACE_CONFIRMED, {"place": {"lon": -0.0, "lat": other / 7}}, NOON),
-                "record": Fact(subject, RECORD_WRITTEN, {"files": {"html": "x"}}, NOON),
-            }[what]
-        ]
-    )
+    # No row tells how sure a place is, but the state does.
+    surer = {"lon": 1.0, "lat": 2.0, "accuracy_m": float(other)}
+    return {
+        "link": Fact(subject, COMPLAINT_LINKED, {"case": case, "relation": "duplicate"}, NOON),
+        "again": Fact(
+            subject, COMPLAINT_LINKED, {"case": case, "relation": "recurrence", "cause": "late"}, NOON
+        ),
+        "unlink": Fact(subject, COMPLAINT_UNLINKED, {}, NOON),
+        "place": Fact(subject, PLACE_CONFIRMED, {"place": {"lon": -0.0, "lat": other / 7}}, NOON),
+        "surer": Fact(subject, PLACE_CONFIRMED, {"place": surer, "district": f"D{n % 2}"}, NOON),
+        "record": Fact(subject, RECORD_WRITTEN, {"files": {"html": "x"}}, NOON),
+    }[what]

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from ledger_deeds import NOON, ZONE, complaint, deeds, do, emptied, receive, rows_of
+from ledger_deeds import NOON, ZONE, complaint, deeds, do, emptied, fact_of, receive, rows_of
 
 from fieldkit.cases import Case
 from fieldkit.errors import LedgerError, UnknownCase
@@ -24,7 +24,7 @@ from fieldkit.events import (
     Event,
     Fact,
 )
-from fieldkit.ledger import Ledger, store, tables
+from fieldkit.ledger import Ledger, projection, store, tables
 from fieldkit.ledger.frames import Filters
 from fieldkit.places import Place
 from fieldkit.workspace import Workspace
@@ -134,6 +134,79 @@ def test_the_state_at_any_moment_is_that_of_a_replay(
             assert folded(ledger, f"N{n}", moment) == folded(then, f"N{n}", None)
     before = ledger.state_hash()
     assert ledger.rebuild() == before
+
+
+@settings(max_examples=80, deadline=None)
+@given(done=deeds, moves=st.lists(TICKS, min_size=25, max_size=25), sizes=st.lists(st.integers(1, 6)))
+@example(done=[("receive", 1, 0), ("surer", 1, 0), ("surer", 1, 1)], moves=[60] * 25, sizes=[])
+@example(
+    # The last two in one moment, and only the complaint's row shows the first of them.
+    done=[("receive", 1, 0), ("receive", 3, 0), ("link", 3, 1), ("again", 3, 1), ("link", 3, 1)],
+    moves=[60] * 4 + [0] * 21,
+    sizes=[],
+)
+@example(
+    # The same, and only the case's row shows it.
+    done=[("receive", 1, 0), ("receive", 3, 0), ("link", 3, 1), ("place", 1, 5)],
+    moves=[60] * 3 + [0] * 22,
+    sizes=[],
+)
+@example(
+    done=[("receive", n, 0) for n in range(3)] + [("link", 1, 2), ("link", 2, 0), ("unlink", 1, 0)],
+    moves=[60] * 25,
+    sizes=[3],
+)
+def test_deeds_of_one_moment_come_to_what_their_history_gives(
+    pair: tuple[Ledger, Clock, Ledger],
+    done: list[tuple[str, int, int]],
+    moves: list[int],
+    sizes: list[int],
+) -> None:
+    """Several at once, too: the short way from the present rows and the long one by the history are one."""
+    ledger, clock, _ = pair
+    emptied(ledger)
+    clock.now = NOON
+    left, lengths = list(done), iter(sizes)
+    for seconds in moves:
+        clock.move(seconds)
+        if left and left[0][0] == "receive":
+            do(ledger, left.pop(0))
+        else:
+            number = next((n for n, deed in enumerate(left) if deed[0] == "receive"), len(left))
+            number = min(number, next(lengths, 1))
+            ledger.append([fact_of(deed) for deed in left[:number]])
+            del left[:number]
+        before = ledger.state_hash()
+        assert ledger.rebuild() == before
+
+
+def test_what_comes_last_asks_for_no_history(
+    clocked: tuple[Ledger, Clock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, clock = clocked
+    receive(ledger, *map(complaint, range(4)))
+    asked: list[str] = []
+    ways = {"short": projection._advanced, "long": projection.project}
+    for name, way in ways.items():
+        monkeypatch.setattr(
+            projection, way.__name__, lambda *of, name=name, way=way: asked.append(name) or way(*of)
+        )
+    for seconds, deed, wanted in (
+        (60, ("link", 1, 0), ["short"]),
+        (60, ("place", 1, 3), ["short"]),
+        (60, ("place", 1, 3), ["short", "long"]),
+        (60, ("unlink", 1, 0), ["short"]),
+        (0, ("link", 1, 2), ["short", "long"]),
+        (-60, ("link", 3, 2), ["short", "long"]),
+        (3600, ("link", 3, 0), ["short"]),
+        (60, ("link", 6, 0), ["short", "long"]),
+        (60, ("record", 1, 0), []),
+    ):
+        asked.clear()
+        clock.move(seconds)
+        do(ledger, deed)
+        assert asked == wanted, deed
+    assert ledger.state_hash() == ledger.rebuild()
 
 
 def test_each_earlier_state_is_kept(clocked: tuple[Ledger, Clock]) -> None:

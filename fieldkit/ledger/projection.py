@@ -83,8 +83,9 @@ def advance(connection: Connection, appended: Sequence[Event]) -> None:
 def _advanced(connection: Connection, events: Sequence[Event]) -> bool:
     """Do it from the present rows alone, where nothing of the history can change but that it goes on.
 
-    False, with nothing done, where more must be asked: much is said at once, a complaint was not received yet, or the
-    clock stood still or went back, so that states known until now may never have been, or not in this order.
+    False, with nothing done, where more must be asked: much is said at once; a complaint was not received yet; the
+    clock stood still or went back, so that states known until now may never have been, or not in this order; or a
+    complaint changes in what its row does not tell, such as how sure its place is.
     """
     at = events[0].recorded_at
     said: dict[str, dict[str, Any]] = {}
@@ -99,6 +100,8 @@ def _advanced(connection: Connection, events: Sequence[Event]) -> bool:
         return False
     moved = {subject: _moved(rows[subject], changes, at) for subject, changes in said.items()}
     was = {subject: rows[subject] for subject in moved}
+    if any(moved[subject][:-1] == row[:-1] for subject, row in was.items()):
+        return False
     case_ids = {*moved, *(row[_CASE_ID] for row in (*was.values(), *moved.values()))}
     if left := case_ids - keys:
         rows.update((row[_ID], row) for row in _PRESENT.rows(connection, list(left)))
@@ -140,10 +143,11 @@ def _replace(
 ) -> None:
     """Put rows of a projection's present in the place of others, which then are those before; a moment ends each."""
     now, before = projection
-    new = {key: row for key, row in wanted.items() if key not in known or known[key][:-1] != row[:-1]}
-    old = [known[key] for key in new if key in known]
-    statements.change(connection, now, old, list(new.values()))
-    store.insert(connection, before, [(*row, new[row[_ID]][-1]) for row in old])
+    differ = [(known.get(key), row) for key, row in wanted.items()]
+    pairs = [(was, row) for was, row in differ if was is not None and was[:-1] != row[:-1]]
+    statements.alter(connection, now, pairs)
+    store.insert(connection, before, [(*was, row[-1]) for was, row in pairs])
+    store.insert(connection, now, [row for was, row in differ if was is None])
 
 
 def project(connection: Connection, appended: Sequence[Event]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache
 from itertools import compress
 from operator import itemgetter, ne
@@ -81,25 +81,28 @@ def insert(connection: Connection, table: sa.Table, rows: Sequence[Sequence[Any]
     run_many(connection, _inserting(table, _kind(connection)), rows)
 
 
-def change(connection: Connection, table: sa.Table, before: Sequence[Row], after: Sequence[Row]) -> None:
-    """Turn the rows *before* of *table* into *after*, whole rows both, by writing no more than what differs."""
+def alter(connection: Connection, table: sa.Table, pairs: Iterable[tuple[Row, Row]]) -> None:
+    """Turn the first row of each pair into the second, whole rows with the same key, by writing what differs."""
     names, key_of = _shape(table)
-    old = {key_of(row): row for row in before}
-    new: list[Row] = []
     changed: dict[tuple[str, ...], list[Row]] = {}
-    for row in after:
-        key = key_of(row)
-        was = old.pop(key, None)
-        if was is None:
-            new.append(row)
-        elif was != row:
-            differs = list(map(ne, row, was))
-            values = (*compress(row, differs), *key)
-            changed.setdefault(tuple(compress(names, differs)), []).append(values)
-    if old:
-        run_many(connection, _deleting(table, _kind(connection)), list(old))
+    for was, row in pairs:
+        differs = list(map(ne, row, was))
+        if any(differs):
+            columns = tuple(compress(names, differs))
+            changed.setdefault(columns, []).append((*compress(row, differs), *key_of(row)))
     for columns, rows in changed.items():
         update(connection, table, columns, rows)
+
+
+def change(connection: Connection, table: sa.Table, before: Sequence[Row], after: Sequence[Row]) -> None:
+    """Turn the rows *before* of *table* into *after*, whole rows both, by writing no more than what differs."""
+    _, key_of = _shape(table)
+    old = {key_of(row): row for row in before}
+    pairs = [(old.pop(key_of(row), None), row) for row in after]
+    if old:
+        run_many(connection, _deleting(table, _kind(connection)), list(old))
+    alter(connection, table, [(was, row) for was, row in pairs if was is not None])
+    new = [row for was, row in pairs if was is None]
     if new:
         insert(connection, table, new)
 
