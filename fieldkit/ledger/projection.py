@@ -128,7 +128,7 @@ def _moved(row: Row, changes: Mapping[str, Any], at: int) -> Row:
     new = list(row)
     for name, value in changes.items():
         if name == "place":
-            new[_LON : _LON + len(_placed(None))] = _placed(value)
+            new[_PLACED] = _placed(value)
         else:
             new[_COLUMN["case_id" if name == "case" else name]] = kept(value)
     new[_KNOWN_FROM] = at
@@ -224,6 +224,7 @@ _SHARED_NAMES = ("category", "district", "community", "address", "suspected_sour
 _SHARED = itemgetter(*(_COLUMN[name] for name in _SHARED_NAMES))
 _NUMBER, _LON, _LAT = _COLUMN["number"], _COLUMN["lon"], _COLUMN["lat"]
 _CASE_ID, _METHOD, _KNOWN_FROM = _COLUMN["case_id"], _COLUMN["place_method"], _COLUMN["known_from"]
+_PLACED = slice(_LON, _LON + len(_placed(None)))
 _COMPLAINTS = (tables.complaint, tables.complaint_before)
 _CASES = (tables.case, tables.case_before)
 
