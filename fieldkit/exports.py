@@ -11,7 +11,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -90,15 +90,21 @@ SUFFIXES = (".gpkg", ".parquet")
 
 
 def export(
-    ws: Workspace, target: str | Path, *, cases: Iterable[str] = (), progress: bool = False
+    ws: Workspace,
+    target: str | Path,
+    *,
+    cases: Iterable[str] = (),
+    as_of: date | datetime | None = None,
+    progress: bool = False,
 ) -> ExportResult:
     """Write the ledger, or only *cases* (ids or numbers), to *target*: a folder, or a file by its suffix.
 
     A folder, new or empty, gets every event and the evidence (see :func:`export_folder`); ``.gpkg`` a GeoPackage for
-    QGIS with the layers ``complaints`` and ``cases``, ``.parquet`` a GeoParquet of the complaints. Raises
-    :class:`~fieldkit.errors.ExportError` or :class:`~fieldkit.errors.MapError`; then nothing was written.
+    QGIS with the layers ``complaints`` and ``cases``, ``.parquet`` a GeoParquet of the complaints; both of these also
+    *as_of* a moment or the end of a day. Raises :class:`~fieldkit.errors.ExportError` or
+    :class:`~fieldkit.errors.MapError`; then nothing was written.
     """
-    path = Path(target).expanduser().resolve()
+    ws, path = ws.at(as_of), Path(target).expanduser().resolve()
     if path.suffix.lower() in SUFFIXES and not path.is_dir():
         return _export_frames(ws, path, list(cases))
     if path.suffix.lower() in _OTHER_FILES and not path.is_dir():
@@ -138,6 +144,11 @@ def export_folder(
     A whole export holds who complained too, sealed as it is; the export of cases does not. Raises
     :class:`~fieldkit.errors.ExportError`; then nothing was written.
     """
+    if ws.as_of is not None:
+        raise ExportError(
+            "A folder holds every event there is, with the signatures at the end of the chains, and none of an earlier "
+            "moment. Open the workspace without as_of, or name a .gpkg or .parquet."
+        )
     target = Path(folder).expanduser().resolve()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ExportError(f"{target} is not empty, and nothing is written over. Name a new folder.")

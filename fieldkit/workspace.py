@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import closing, suppress
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fieldkit.cases import Case
+from fieldkit.complaints import time_text
 from fieldkit.errors import AnalysisError, SettingsError
 from fieldkit.evidence import Evidence, EvidenceFolder, Exhibit, evidence_of
 from fieldkit.files import make_folder, private_folder, write_text
@@ -34,13 +36,30 @@ _GAZETTEER_HEADER = "name,alias,kind,district,community,lon,lat,accuracy_m\n"
 
 
 class Workspace:
-    """An office's folder with its ledger, layers, maps and records; what it gives out names no complainant."""
+    """An office's folder with its ledger, layers, maps and records; what it gives out names no complainant.
 
-    def __init__(self, settings: Settings) -> None:
+    Opened *as_of* a moment, or the end of a day, it shows what the ledger had been told until then, and writes nothing.
+    """
+
+    def __init__(self, settings: Settings, *, as_of: date | datetime | None = None) -> None:
         self.settings = settings
+        self.as_of = self._moment(as_of)
 
     def __repr__(self) -> str:
-        return f"Workspace({str(self.settings.folder)!r})"
+        at = "" if self.as_of is None else f", as_of={self.as_of.isoformat()!r}"
+        return f"Workspace({str(self.settings.folder)!r}{at})"
+
+    def at(self, as_of: date | datetime | None) -> Workspace:
+        """This workspace as of a moment, or the end of a day; itself where *as_of* is None."""
+        return self if as_of is None else Workspace(self.settings, as_of=as_of)
+
+    @property
+    def as_of_text(self) -> str:
+        """The moment that the workspace was opened as of in the office's zone, a day alone where its end is meant."""
+        if self.as_of is None:
+            return ""
+        moment = self.as_of.astimezone(self.settings.zone)
+        return time_text(moment, "day" if moment.time() == time.max else "second")
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -51,6 +70,7 @@ class Workspace:
             actor=self.actor,
             keys=self.keys,
             lock=self.keys.store,
+            as_of=self.as_of,
         )
 
     @cached_property
@@ -298,9 +318,32 @@ class Workspace:
         return result
 
 
-def open_workspace(folder: str | Path | None = None) -> Workspace:
-    """Open the workspace in *folder*, else the one that :func:`fieldkit.settings.find_workspace` finds."""
-    return Workspace(read_settings(find_workspace(folder)))
+def open_workspace(
+    folder: str | Path | None = None, *, as_of: date | datetime | str | None = None
+) -> Workspace:
+    """Open the workspace in *folder*, else the one that :func:`fieldkit.settings.find_workspace` finds.
+
+    With *as_of* every read of it is as of that moment or the end of that day (as a text, see :func:`read_moment`), and
+    nothing can be written. None is as of the variable ``FIELDKIT_AS_OF``, or the present where that is not set.
+    """
+    wanted = os.environ.get("FIELDKIT_AS_OF") if as_of is None else as_of
+    moment = read_moment(wanted) if isinstance(wanted, str) and wanted else wanted or None
+    assert not isinstance(moment, str)
+    return Workspace(read_settings(find_workspace(folder)), as_of=moment)
+
+
+def read_moment(text: str) -> date:
+    """The day (``2017-06-30``) or the moment (``2017-06-30T18:00``, with or without a zone) that *text* says.
+
+    Raises :class:`~fieldkit.errors.SettingsError`.
+    """
+    try:
+        return date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)
+    except ValueError as error:
+        raise SettingsError(
+            f"{text!r} is not a day or a moment. Write it as YYYY-MM-DD or YYYY-MM-DDTHH:MM, "
+            "for example 2017-06-30T18:00."
+        ) from error
 
 
 def init_workspace(folder: str | Path = ".", **values: str) -> Workspace:

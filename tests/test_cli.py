@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -347,6 +347,7 @@ def test_a_tail_that_was_cut_off_is_found_by_heads_kept_elsewhere(sample: Worksp
 
 
 def test_the_past_can_be_asked_for(sample: Workspace) -> None:
+    before = datetime.now(UTC).isoformat()
     folder = ("-w", str(sample.settings.folder))
     assert "57 of 57" in run("cases", "--limit", "0", "--as-of", "2100-01-01", *folder).output
     assert "No such cases" in run("cases", "--as-of", "2017-12-31", *folder).output
@@ -356,3 +357,13 @@ def test_the_past_can_be_asked_for(sample: Workspace) -> None:
     refused = run("cases", "--as-of", "yesterday", *folder)
     assert refused.exit_code == 2
     assert "'yesterday' is not a day or a moment" in refused.output
+    photo = sample.settings.folder / "seen.txt"
+    photo.write_text("seen", encoding="utf-8")
+    fk.add_evidence(sample, "S-001", [photo])
+    for when, wanted in (("2100-01-01", True), (before, False)):
+        assert ("seen.txt" in run("evidence", "list", "S-001", "--as-of", when, *folder).output) == wanted
+    assert "keeper" in run("roles", "--as-of", "2100-01-01", *folder).output
+    assert "Nobody has a role yet" in run("roles", "--as-of", "2017-12-31", *folder).output
+    refused = run("roles", "--as-of", "2100-01-01", "--grant", "somebody", "opener", *folder)
+    assert refused.exit_code == 2
+    assert "nothing is written into the past" in refused.output

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
 from random import Random
 
@@ -517,6 +518,22 @@ def run(*arguments: object) -> tuple[int, str]:
     result = CliRunner().invoke(cli, [str(one) for one in arguments])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, result.output
+
+
+def test_a_file_for_a_map_can_be_had_as_of_an_earlier_moment(sample: Workspace, tmp_path: Path) -> None:
+    moment = datetime.now(UTC)
+    fk.confirm_place(sample, "S-001", 105.9, 32.5)
+    folder = ("-w", str(sample.settings.folder))
+    for as_of, lon in ((moment.isoformat(), 105.84), ("2100-01-01", 105.9)):
+        run("export", str(tmp_path / "then.gpkg"), "--as-of", as_of, *folder)
+        for layer in ("complaints", "cases"):
+            frame = gpd.read_file(tmp_path / "then.gpkg", layer=layer)
+            found = frame[frame["number"] == "S-001"].geometry.iloc[0]
+            assert round(found.x, 2) == lon
+    assert fk.export(sample, tmp_path / "none.parquet", as_of=date(2017, 1, 1)).complaints == 0
+    code, output = run("export", str(tmp_path / "folder"), "--as-of", "2100-01-01", *folder)
+    assert (code, "none of an earlier moment" in output) == (2, True)
+    assert not (tmp_path / "folder").exists()
 
 
 def test_the_commands(sample: Workspace, new: Workspace, tmp_path: Path) -> None:

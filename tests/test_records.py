@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -299,6 +299,24 @@ def test_only_what_changed_is_written_again(sample: Workspace, tmp_path: Path) -
     assert not stray.exists()
     small_notebook(tmp_path / "n.ipynb", "print('the case', case_id)")
     assert states() == ["written"] * 2
+
+
+def test_a_record_as_of_a_moment_is_made_from_what_was_known_then(sample: Workspace) -> None:
+    moment, then = datetime.now(UTC), sample.data_version()
+    confirm_place(sample, "S-002", 105.90, 32.42)
+    asked = {"as_of": moment.isoformat()}
+    (outcome,) = run_records(sample, ["S-002"], ("html",), parameters=asked, progress=False).outcomes
+    page = outcome.paths["html"].read_text(encoding="utf-8")
+    assert "As recorded until" in page
+    assert moment.astimezone(sample.settings.zone).strftime("%Y-%m-%d %H:%M") in page
+    assert "105.90000" not in page
+    assert sample.records()[outcome.case]["data_version"] == then
+    (again,) = run_records(sample, ["S-002"], ("html",), parameters=asked, progress=False).outcomes
+    assert again.state == "unchanged"
+    (now,) = run_records(sample, ["S-002"], ("html",), progress=False).outcomes
+    page = now.paths["html"].read_text(encoding="utf-8")
+    assert "105.90000" in page
+    assert "As recorded until" not in page
 
 
 def test_two_runs_on_the_same_data_give_the_same_bytes(sample: Workspace, tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import geopandas as gpd
@@ -22,6 +23,7 @@ from fieldkit.dashboards.point_map import MOST_POINTS, PointMap, area_outlines, 
 from fieldkit.dashboards.selection import NONE, Choice, CodedComplaints, group_of, in_group
 from fieldkit.dashboards.spots import spots_of, with_spots
 from fieldkit.dashboards.symposium import COLUMNS, Symposium, choice_of
+from fieldkit.events import RECORD_WRITTEN, Fact
 from fieldkit.ledger import Receipt
 from fieldkit.places import Areas, Place
 from fieldkit.workspace import Workspace
@@ -140,6 +142,31 @@ def test_a_record_opens_in_a_shut_frame_or_says_how_to_make_it(page: Symposium, 
     page._clicked({"kind": "record", "id": case})
     assert page.board.record["page"].endswith("the record 记录</body></html>")
     assert "default-src 'none'" in page.board.record["page"]
+
+
+def test_an_earlier_moment_is_named_and_shows_no_later_record(page: Symposium, sample: Workspace):
+    page._clicked({"kind": "place", "id": 0})
+    case = page.board.detail["rows"][0]["case"]
+    path = sample.settings.records / case / f"{case}.html"
+    path.parent.mkdir(parents=True)
+    path.write_text("<html>the record</html>", encoding="utf-8")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    sample.ledger.append([Fact(case, RECORD_WRITTEN, {"digests": {"html": digest}}, datetime.now(UTC))])
+    moment = datetime.now(UTC)
+    past = Symposium(sample.at(moment), permutations=99)
+    day = moment.astimezone(sample.settings.zone).strftime("%Y-%m-%d %H:%M")
+    assert past.board.title == f"Sample town · 截至 as of {day}"
+    past._clicked({"kind": "record", "id": case})
+    assert past.board.record["page"].endswith("the record</html>")
+    path.write_text("<html>a later record</html>", encoding="utf-8")
+    past._clicked({"kind": "record", "id": case})
+    assert (
+        past.board.record["sentence"]["en"]
+        == "The record of that time is not kept, or was written anew since."
+    )
+    assert "page" not in past.board.record
+    page._clicked({"kind": "record", "id": case})
+    assert page.board.record["page"].endswith("a later record</html>")
 
 
 @pytest.mark.parametrize(

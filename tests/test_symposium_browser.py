@@ -11,6 +11,7 @@ import pytest
 from fieldkit.casework import add_evidence
 from fieldkit.complaints import Complaint
 from fieldkit.dashboards.server import running
+from fieldkit.events import COMPLAINT_LINKED, moment_of
 from fieldkit.ledger import Receipt
 from fieldkit.places import Place
 from fieldkit.testing import sample_workspace
@@ -314,3 +315,21 @@ def test_it_asked_nobody_and_made_no_error(page):
     ]
     assert errors == []
     assert all("token" not in url for url in page.asked[1:])
+
+
+def test_served_as_of_an_earlier_moment_it_says_so_and_knows_no_more(workspace, browser):
+    # The links are the last that the sample was told; hostile texts and the crowd came after.
+    known = moment_of(max(event.recorded_at for event in workspace.ledger.events(kind=COMPLAINT_LINKED)))
+    with running(workspace.at(known), port=0) as server:
+        view = browser.new_context(viewport={"width": 1366, "height": 768}).new_page()
+        view.set_default_timeout(PATIENCE_MS)
+        view.goto(server.url)
+        answered(view, 0)
+        day = known.astimezone(workspace.settings.zone).strftime("%Y-%m-%d %H:%M")
+        heading = view.locator("h1")
+        assert heading.inner_text() == f"Sample town · 截至 as of {day}"
+        assert heading.evaluate("(h) => h.scrollWidth <= h.clientWidth + 1")
+        view.select_option(".fk-filter-period", "0")
+        answered(view)
+        view.wait_for_function("() => document.querySelector('.fk-strong').textContent === '60'")
+        view.context.close()

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 import fieldkit as fk
-from fieldkit.errors import PluginError, SettingsError, UnknownCase
+from fieldkit.casework import Link
+from fieldkit.complaints import Complaint
+from fieldkit.dashboards.symposium import Symposium
+from fieldkit.errors import ExportError, LedgerError, PluginError, SettingsError, UnknownCase
+from fieldkit.events import RECORD_WRITTEN, Fact
+from fieldkit.ledger import Receipt
 from fieldkit.testing import sample_complaints
 from fieldkit.workspace import Workspace, init_workspace, open_workspace
 
@@ -123,3 +128,121 @@ def test_an_index_that_was_damaged_is_found_by_a_thorough_look(sample: Workspace
     data[start + size - 10] ^= 1  # within the last key of the page
     path.write_bytes(data)
     assert any("file is damaged" in problem.message for problem in sample.verify(thorough=True))
+
+
+def told(ws: Workspace) -> dict[str, object]:
+    """Everything that can be read of a workspace as plain values."""
+    ledger = ws.ledger
+    ids = [str(one) for one in ws.complaints()["complaint"]]
+    return {
+        "complaints": ws.complaints().to_wkt().to_csv(),
+        "cases": ws.cases().to_csv(),
+        "open": ws.cases(only_open=True, limit=5).to_csv(),
+        "one": ws.case("S-001"),
+        "its complaints": ws.complaints(case="S-001").to_wkt().to_csv(),
+        "records": ws.records(),
+        "exhibits": ws.exhibits("S-001"),
+        "spoilt": ws.spoilt_evidence(ws.cases()["case"]),
+        "count": ledger.count(),
+        "events": list(ledger.events()),
+        "evidence": ledger.evidence(),
+        "cases of": ledger.cases_of(ids),
+        "case of": [ledger.case_of(one) for one in ids],
+        "roles": ledger.roles(),
+        "data version": ws.data_version(),
+        "rhythm": ws.analyse("rhythm").to_csv(),
+        "record": fk.investigation(ws, "S-001").timeline().data,
+        "page": Symposium(ws, permutations=99).board.panels,
+    }
+
+
+def tree(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def went_on(sample: Workspace) -> tuple[datetime, dict[str, object]]:
+    """A moment, what could be read then, and a workspace in which all of that has changed since."""
+    photo = sample.settings.folder / "photo.txt"
+    photo.write_text("seen", encoding="utf-8")
+    fk.add_evidence(sample, "S-001", [photo])
+    then = told(sample)
+    moment = datetime.now(UTC)
+    fk.confirm_place(sample, "S-001", 105.9, 32.5)
+    fk.link_complaints(sample, [Link("S-020", "S-001", "duplicate", "")])
+    photo.write_text("seen again", encoding="utf-8")
+    fk.add_evidence(sample, "S-001", [photo])
+    sample.ledger.append([Fact(sample.case("S-001").id, RECORD_WRITTEN, {"files": {}}, moment)])
+    sample.ledger.grant("somebody", "opener")
+    new = Complaint(received_at=moment, source="sample", number="S-999", channel="web")
+    with sample.ledger.receiving() as receiving:
+        receiving.add([Receipt(new, new, None)])
+    return moment, then
+
+
+def test_a_workspace_as_of_a_moment_tells_nothing_later(
+    sample: Workspace, went_on: tuple[datetime, dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment, then = went_on
+    now = told(sample)
+    assert [name for name in then if now[name] == then[name]] == ["spoilt"]
+    folder = sample.settings.folder
+    past = sample.at(moment)
+    assert told(past) == then
+    # What is asked for as of a still later moment is not told either; as of an earlier one, it is.
+    assert past.ledger.count(as_of=moment + timedelta(days=1)) == then["count"]
+    assert past.ledger.count(as_of=moment - timedelta(days=1))["events"] == 0
+    assert past.complaints().attrs["as_of"] == moment.astimezone(sample.settings.zone).isoformat()
+    assert repr(past) == f"Workspace({str(folder)!r}, as_of={moment.isoformat()!r})"
+    past.ledger.close()
+    for ws in (fk.open(folder, as_of=moment), fk.open(folder, as_of=moment.isoformat())):
+        assert ws.ledger.count() == then["count"]
+        ws.ledger.close()
+    monkeypatch.setenv("FIELDKIT_AS_OF", moment.isoformat())
+    for ws, wanted in ((fk.open(folder), then["count"]), (fk.open(folder, as_of=""), now["count"])):
+        assert ws.ledger.count() == wanted
+        ws.ledger.close()
+    assert sample.at(None) is sample
+
+
+def test_a_day_is_meant_to_its_end_and_a_bare_time_in_the_offices_zone(sample: Workspace) -> None:
+    zone = sample.settings.zone
+    for said, wanted, shown in (
+        ("2017-06-30", datetime(2017, 6, 30, 23, 59, 59, 999_999, zone), "2017-06-30"),
+        ("2017-06-30T18:00", datetime(2017, 6, 30, 18, 0, tzinfo=zone), "2017-06-30 18:00"),
+        ("2017-06-30T18:00Z", datetime(2017, 6, 30, 18, 0, tzinfo=UTC), "2017-07-01 02:00"),
+    ):
+        past = fk.open(sample.settings.folder, as_of=said)
+        assert (past.as_of, past.as_of_text) == (wanted, shown)
+    assert sample.as_of_text == ""
+    with pytest.raises(SettingsError, match="'in June' is not a day or a moment"):
+        fk.open(sample.settings.folder, as_of="in June")
+
+
+def test_nothing_is_written_into_the_past(sample: Workspace) -> None:
+    past = sample.at(datetime.now(UTC))
+    file = sample.settings.folder / "complaints.csv"
+    file.write_text("number,received_at\nX-1,2017-01-01\n", encoding="utf-8")
+    one = past.case("S-001").id
+    past.ledger.verify()
+    before = tree(sample.settings.folder)
+    for write in (
+        lambda: past.ledger.append([Fact(one, RECORD_WRITTEN, {}, datetime.now(UTC))]),
+        lambda: fk.confirm_place(past, "S-001", 105.9, 32.5),
+        lambda: fk.link_complaints(past, [Link("S-020", "S-001", "duplicate", "")]),
+        lambda: fk.add_evidence(past, "S-001", [file]),
+        lambda: fk.stamp_evidence(past, "S-001", "a" * 64),
+        lambda: fk.run_records(past, ["S-001"]),
+        lambda: fk.import_complaints(past, file, crs="wgs84"),
+        lambda: past.ledger.grant("somebody", "opener"),
+        lambda: past.ledger.complainant(one, reason="to see"),
+        lambda: past.ledger.forget(one, reason="asked"),
+        lambda: past.ledger.absorb([]),
+        lambda: past.ledger.rebuild(),
+    ):
+        with pytest.raises(LedgerError, match="nothing is written into the past"):
+            write()
+    with pytest.raises(ExportError, match="none of an earlier moment"):
+        fk.export(past, sample.settings.folder / "export")
+    past.ledger.close()
+    assert tree(sample.settings.folder) == before

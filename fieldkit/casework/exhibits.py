@@ -72,6 +72,7 @@ def add_evidence(
     """
     from tqdm.auto import tqdm
 
+    ws.ledger.check_writable()
     case_id = ws.ledger.find_case(case)
     if clock_offset_s is not None and not (
         math.isfinite(clock_offset_s) and abs(clock_offset_s) <= _MOST_OFFSET_S
@@ -139,6 +140,7 @@ def redact_evidence(ws: Workspace, case: str, sha256: str, boxes: Iterable[Seque
 
 def _piece(ws: Workspace, case: str, sha256: str) -> tuple[str, Evidence]:
     """The id of the case, and its one piece whose digest begins so."""
+    ws.ledger.check_writable()
     found = ws.case(case)
     if not _BEGINNING.fullmatch(sha256):
         raise EvidenceError(

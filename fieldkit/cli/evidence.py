@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fieldkit.cli.options import json_option, workspace_option
+from fieldkit.cli.options import as_of_option, json_option, workspace_option
 from fieldkit.cli.printing import clean, echo_json, echo_table
 from fieldkit.evidence import Evidence, Exhibit, flag_words, place_words, state_words, time_words
 
@@ -105,13 +106,14 @@ def _say_added(result: EvidenceResult) -> None:
 
 @command.command("list")
 @click.argument("case", metavar="CASE")
+@as_of_option
 @workspace_option
 @json_option
-def list_command(case: str, workspace: str | None, as_json: bool) -> None:
+def list_command(case: str, workspace: str | None, as_json: bool, as_of: date | None) -> None:
     """List the evidence of a case with its state."""
     import fieldkit as fk
 
-    exhibits = fk.open(workspace).exhibits(case)
+    exhibits = fk.open(workspace).exhibits(case, as_of=as_of)
     if as_json:
         echo_json([exhibit_row(one) for one in exhibits])
     elif exhibits:

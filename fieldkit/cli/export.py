@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import date
 
 import click
 
-from fieldkit.cli.options import json_option, workspace_option
+from fieldkit.cli.options import as_of_option, json_option, workspace_option
 from fieldkit.cli.printing import echo_json
 
 
@@ -19,19 +20,27 @@ from fieldkit.cli.printing import echo_json
     metavar="ID",
     help="Only this case, by its id or number; may be given several times.",
 )
+@as_of_option
 @workspace_option
 @json_option
 @click.pass_context
 def command(
-    ctx: click.Context, /, target: str, cases: tuple[str, ...], workspace: str | None, as_json: bool
+    ctx: click.Context,
+    /,
+    target: str,
+    cases: tuple[str, ...],
+    workspace: str | None,
+    as_json: bool,
+    as_of: date | None,
 ) -> None:
     """Write every event and the evidence to the new folder TARGET, or complaints and cases to a file.
 
-    FILE.gpkg is a GeoPackage for QGIS, FILE.parquet a GeoParquet for analysts; neither says who complained.
+    FILE.gpkg is a GeoPackage for QGIS, FILE.parquet a GeoParquet for analysts. Neither says who complained, and both
+    can be had as of an earlier day.
     """
     import fieldkit as fk
 
-    result = fk.export(fk.open(workspace), target, cases=cases, progress=not as_json)
+    result = fk.export(fk.open(workspace), target, cases=cases, as_of=as_of, progress=not as_json)
     if as_json:
         echo_json(asdict(result))
     elif result.key:

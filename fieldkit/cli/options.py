@@ -34,17 +34,15 @@ class _Moment(click.ParamType[date]):
     name = "moment"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        from fieldkit.errors import SettingsError
+        from fieldkit.workspace import read_moment
+
         if isinstance(value, date):
             return value
         try:
-            return date.fromisoformat(value) if len(value) == 10 else datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(
-                f"{value!r} is not a day or a moment. Write it as YYYY-MM-DD or YYYY-MM-DDTHH:MM, "
-                "for example 2017-06-30T18:00.",
-                param,
-                ctx,
-            )
+            return read_moment(value)
+        except SettingsError as error:
+            self.fail(str(error), param, ctx)
 
 
 def as_of_option(command: _F) -> _F:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import click
 
-from fieldkit.cli.options import json_option, workspace_option
+from fieldkit.cli.options import as_of_option, json_option, workspace_option
 from fieldkit.cli.printing import echo_json, echo_table
 from fieldkit.roles import ROLES
 
@@ -12,15 +14,20 @@ from fieldkit.roles import ROLES
 @click.command("roles")
 @click.option("--grant", nargs=2, metavar="NAME ROLE", help="Give somebody a role: opener or keeper.")
 @click.option("--revoke", nargs=2, metavar="NAME ROLE", help="Take a role back.")
+@as_of_option
 @workspace_option
 @json_option
 def command(
-    workspace: str | None, as_json: bool, grant: tuple[str, str] | None, revoke: tuple[str, str] | None
+    workspace: str | None,
+    as_json: bool,
+    as_of: date | None,
+    grant: tuple[str, str] | None,
+    revoke: tuple[str, str] | None,
 ) -> None:
     """Show who may see who complained; a keeper gives roles and takes them back."""
     import fieldkit as fk
 
-    ledger = fk.open(workspace).ledger
+    ledger = fk.open(workspace).at(as_of).ledger
     if grant:
         ledger.grant(*grant)
     if revoke:

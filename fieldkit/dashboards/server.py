@@ -112,6 +112,7 @@ def _start(ws: Workspace, folder: Path, port: int | None, token: str) -> subproc
         "JUPYTER_NO_CONFIG": "1",
         "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
         "FIELDKIT_WORKSPACE": str(ws.settings.folder),
+        "FIELDKIT_AS_OF": "" if ws.as_of is None else ws.as_of.isoformat(),
         "PYTHONWARNINGS": "ignore",
     }
     log_path = _log_path(ws)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import traceback
 from collections import OrderedDict
@@ -50,18 +51,21 @@ _NAMED = 3
 _CASE = re.compile(r"[A-Z2-7]{12}")
 
 
-def symposium(ws: Workspace, *, permutations: int = PERMUTATIONS) -> Board:
+def symposium(
+    ws: Workspace, *, permutations: int = PERMUTATIONS, as_of: date | datetime | None = None
+) -> Board:
     """The symposium dashboard of the workspace *ws*, as a widget for Voila or JupyterLab.
 
     Filters for category, channel, district and period change every panel: the headline, the map of hot spots and
     clusters, counts by channel and category against the same period a year before, the rhythm by weekday and hour,
     and the places with most complaints. A click on a hot spot, cluster, point or place lists its complaints, and a
-    case's record opens from there. *permutations* is the number behind the hot spots' significance.
+    case's record opens from there. *permutations* is the number behind the hot spots' significance. With *as_of* the
+    page shows what was known at that moment, or at the end of that day, and says so beside its title.
 
     A panel that cannot be computed says so in a sentence; details go to ``dashboard.log`` in the workspace's
     ``out`` folder.
     """
-    return Symposium(ws, permutations=permutations, wait_for_page=True).board
+    return Symposium(ws.at(as_of), permutations=permutations, wait_for_page=True).board
 
 
 class Symposium:
@@ -77,7 +81,7 @@ class Symposium:
         self.ws = ws
         self.wait_for_page = wait_for_page
         self.permutations = permutations
-        self.board = Board(title=ws.settings.title, language=ws.settings.language)
+        self.board = Board(title=self._title(), language=ws.settings.language)
         self._analysed: OrderedDict[Choice, dict[str, Any]] = OrderedDict()
         self._known_names: dict[str, frozenset[str]] = {}
         try:
@@ -93,6 +97,12 @@ class Symposium:
             )
             return
         self._open()
+
+    def _title(self) -> str:
+        if self.ws.as_of is None:
+            return self.ws.settings.title
+        until = " ".join(self._say(words("截至", "as of")).split())
+        return f"{self.ws.settings.title} · {until} {self.ws.as_of_text}"
 
     def _open(self) -> None:
         periods = panels.period_options(self.data)
@@ -306,7 +316,7 @@ class Symposium:
         listed = panels.complaint_rows(
             shown,
             self._texts(shown),
-            lambda case: self._record_path(case).is_file(),
+            self._has_record,
             evidence_alarms(self.ws, shown["case"].dropna().unique()),
         )
         with self.board.hold_sync():
@@ -388,13 +398,28 @@ class Symposium:
             raise FieldkitError(f"{case!r} is not a case's id. Choose a case from the list.")
         return self.ws.settings.records / case / f"{case}.html"
 
+    def _has_record(self, case: str) -> bool:
+        path = self._record_path(case)
+        if self.ws.as_of is None or not path.is_file():
+            return bool(path.is_file())
+        # It may have been written since, or written anew.
+        record = self.ws.ledger.records(case).get(case, {})
+        return bool(record.get("digests", {}).get("html") == hashlib.sha256(path.read_bytes()).hexdigest())
+
     def _open_record(self, case: str) -> None:
         path = self._record_path(case)
         numbers = self.data.frame["number"][(self.data.frame["case"] == case).to_numpy()]
         number = str(numbers.iloc[0]) if len(numbers) and _filled(numbers.iloc[0]) else case
         alarm = evidence_alarms(self.ws, [case]).get(case)
-        if path.is_file():
+        if self._has_record(case):
             self.board.show_record(number, path.read_text(encoding="utf-8"), alarm)
+            return
+        if self.ws.as_of is not None:
+            then = words(
+                "当时的记录没有保存，或此后已重写。",
+                "The record of that time is not kept, or was written anew since.",
+            )
+            self.board.say_in_place_of_record(number, then, alarm=alarm)
             return
         sentence = words(
             "此案还没有记录。在终端运行下面的命令即可生成：",

@@ -31,6 +31,7 @@ from fieldkit.events import (
     check_name,
     kept,
     microseconds,
+    moment_of,
 )
 from fieldkit.ledger import encryption, store, tables, vault
 from fieldkit.ledger.appending import Writer, data_version
@@ -67,7 +68,8 @@ class Ledger:
     *origin* names this device in the events it writes, *actor* who is at it; *clock* gives the time of recording.
     *keys* sign what is written and seal who complained; without them the chain is unsigned, and nobody can be kept.
     *lock* opens an SQLite file that is encrypted.
-    What takes *as_of*, a zone-aware time, then answers as from the events that had been recorded until that moment.
+    What takes *as_of*, a zone-aware time, then answers as from the events that had been recorded until that moment. A
+    ledger that is itself opened *as_of* answers all of these so, knows of nothing later, and refuses to be written.
     Raises :class:`~fieldkit.errors.LedgerError` when the store cannot be opened or is newer than this kit.
     """
 
@@ -80,9 +82,11 @@ class Ledger:
         clock: Callable[[], datetime] = _now,
         keys: Keys | None = None,
         lock: StoreLock | None = None,
+        as_of: datetime | None = None,
     ) -> None:
         check_name(origin, "origin")
         self.url = url
+        self.as_of = as_of
         self._origin = origin
         self._actor = kept(actor)
         self._clock = clock
@@ -114,6 +118,23 @@ class Ledger:
 
     def _writer(self, connection: sa.Connection) -> Writer:
         return Writer(connection, self._origin, self._actor, self._clock, self._keys)
+
+    def _moment(self, as_of: datetime | None) -> int | None:
+        """*as_of* in microseconds since 1970 in UTC; where the ledger was opened as of a moment, none after that."""
+        moments = [_microseconds(moment) for moment in (as_of, self.as_of) if moment is not None]
+        return min(moments, default=None)
+
+    def check_writable(self) -> None:
+        """Raise :class:`LedgerError` where the ledger was opened as of a moment: nothing is written into the past."""
+        if self.as_of is not None:
+            raise LedgerError(
+                f"The ledger was opened as of {self.as_of.isoformat()}, and nothing is written into the past. "
+                "Open it without as_of."
+            )
+
+    def _writing(self, *, bulk: bool = False) -> contextlib.AbstractContextManager[sa.Connection]:
+        self.check_writable()
+        return store.writing(self._engine, bulk=bulk)
 
     def open(self) -> None:
         """Open the store now rather than when it is first asked, so that what is wrong with it is said at once."""
@@ -162,7 +183,7 @@ class Ledger:
         """
         # The payloads are written out before the lock is taken.
         rows = [(f.subject, f.kind, canonical(f.payload), microseconds(f.occurred_at)) for f in facts]
-        with store.writing(self._engine) as connection:
+        with self._writing() as connection:
             appended = [Event(*row) for row in self._writer(connection).write(rows)]
             advance(connection, appended)
         return appended
@@ -170,7 +191,7 @@ class Ledger:
     @contextlib.contextmanager
     def receiving(self) -> Iterator[Receiving]:
         """Take complaints in by the thousand; all are on disk when the block has ended well, none otherwise."""
-        with store.writing(self._engine, bulk=True) as connection:
+        with self._writing(bulk=True) as connection:
             receiving = Receiving(self._writer(connection))
             yield receiving
             receiving.close()
@@ -186,8 +207,8 @@ class Ledger:
         statement = sa.select(tables.event).order_by(event.origin, event.sequence).limit(_PAGE)
         if subject is not None:
             statement = statement.where(event.subject == kept(subject))
-        if as_of is not None:
-            statement = statement.where(event.recorded_at <= _moment(as_of))
+        if (moment := self._moment(as_of)) is not None:
+            statement = statement.where(event.recorded_at <= moment)
         if kind is not None:
             statement = statement.where(event.kind == kind)
         if kind not in (None, COMPLAINT_RECEIVED):
@@ -205,7 +226,7 @@ class Ledger:
 
     def find_case(self, name: str, *, as_of: datetime | None = None) -> str:
         """The id of the case with this id or number; raises :class:`UnknownCase` when there is none, or several."""
-        case, name = tables.known(tables.case, _moment(as_of)), kept(name)
+        case, name = tables.known(tables.case, self._moment(as_of)), kept(name)
         with store.reading(self._engine) as connection:
             if connection.scalar(sa.select(case.c.id).where(case.c.id == name)) is not None:
                 return name
@@ -224,7 +245,7 @@ class Ledger:
 
     def case_of(self, complaint_id: str, *, as_of: datetime | None = None) -> str:
         """The id of the case that this complaint belongs to; raises :class:`UnknownCase`."""
-        complaint = tables.known(tables.complaint, _moment(as_of)).c
+        complaint = tables.known(tables.complaint, self._moment(as_of)).c
         with store.reading(self._engine) as connection:
             found = connection.scalar(sa.select(complaint.case_id).where(complaint.id == complaint_id))
         if found is None:
@@ -233,7 +254,7 @@ class Ledger:
 
     def cases_of(self, complaint_ids: Iterable[str], *, as_of: datetime | None = None) -> dict[str, str]:
         """The id of the case that each of these complaints belongs to; one that is not there is left out."""
-        complaint, wanted = tables.known(tables.complaint, _moment(as_of)).c, sorted(set(complaint_ids))
+        complaint, wanted = tables.known(tables.complaint, self._moment(as_of)).c, sorted(set(complaint_ids))
         found: dict[str, str] = {}
         with store.reading(self._engine) as connection:
             for some in store.chunks(wanted, _PAGE):
@@ -246,13 +267,14 @@ class Ledger:
     def case(self, name: str, *, as_of: datetime | None = None) -> Case:
         """The case with this id or number, folded from its events; raises :class:`UnknownCase`."""
         case_id = self.find_case(name, as_of=as_of)
-        event, complaint = tables.event, tables.known(tables.complaint, _moment(as_of))
+        moment = self._moment(as_of)
+        event, complaint = tables.event, tables.known(tables.complaint, moment)
         with store.reading(self._engine) as connection:
             mine = sa.select(complaint.c.id).where(complaint.c.case_id == case_id)
             subjects = sa.union(mine, sa.select(sa.literal(case_id)))
             statement = sa.select(event).where(event.c.subject.in_(subjects))
-            if as_of is not None:
-                statement = statement.where(event.c.recorded_at <= _moment(as_of))
+            if moment is not None:
+                statement = statement.where(event.c.recorded_at <= moment)
             return Case.fold(case_id, [Event(*row) for row in connection.execute(statement)])
 
     def complaints(
@@ -266,12 +288,12 @@ class Ledger:
         """Complaints as a frame, see :func:`fieldkit.ledger.frames.complaints_frame`."""
         from fieldkit.ledger.frames import complaints_frame
 
-        moment = _moment(as_of)
+        moment = self._moment(as_of)
         with store.reading(self._engine) as connection:
             frame = complaints_frame(connection, filters, columns, zone, moment)
             frame.attrs = {"data_version": data_version(connection, moment), "time_zone": zone.key}
-        if as_of is not None:
-            frame.attrs["as_of"] = as_of.isoformat()
+        if moment is not None:
+            frame.attrs["as_of"] = moment_of(moment).astimezone(zone).isoformat()
         return frame
 
     def cases(
@@ -287,7 +309,9 @@ class Ledger:
         from fieldkit.ledger.frames import cases_frame
 
         with store.reading(self._engine) as connection:
-            return cases_frame(connection, filters, zone, _moment(as_of), only_open=only_open, limit=limit)
+            return cases_frame(
+                connection, filters, zone, self._moment(as_of), only_open=only_open, limit=limit
+            )
 
     def records(
         self, case_id: str | None = None, *, as_of: datetime | None = None
@@ -318,7 +342,7 @@ class Ledger:
 
     def count(self, *, as_of: datetime | None = None) -> dict[str, int]:
         """How many events, complaints and cases there are, and how many complaints have a place."""
-        moment = _moment(as_of)
+        moment = self._moment(as_of)
         number = sa.func.count()
         events = sa.select(number).select_from(tables.event)
         if moment is not None:
@@ -349,7 +373,7 @@ class Ledger:
         """Throw the projections away, make them anew from the events, and return their hash."""
         from fieldkit.ledger.projection import rebuild
 
-        with store.writing(self._engine, bulk=True) as connection:
+        with self._writing(bulk=True) as connection:
             rebuild(connection)
         return self.state_hash()
 
@@ -400,7 +424,7 @@ class Ledger:
         from fieldkit.ledger.absorbing import absorb
         from fieldkit.ledger.verification import state_hash
 
-        with store.writing(self._engine, bulk=True) as connection:
+        with self._writing(bulk=True) as connection:
             was_empty = connection.scalar(sa.select(tables.head.c.origin).limit(1)) is None
             absorbed = absorb(connection, events, heads, trusted=trusted or {}, sealed=sealed or {})
             if expected is not None and was_empty and state_hash(connection) != expected:
@@ -414,9 +438,13 @@ class Ledger:
 
     def beside(self, path: Path) -> Ledger:
         """The ledger in the SQLite file *path*, opened as this one is: same device, same keys, same encryption."""
-        who = {"origin": self._origin, "actor": self._actor}
         return Ledger(
-            f"sqlite:///{path.as_posix()}", **who, clock=self._clock, keys=self._keys, lock=self._lock
+            f"sqlite:///{path.as_posix()}",
+            origin=self._origin,
+            actor=self._actor,
+            clock=self._clock,
+            keys=self._keys,
+            lock=self._lock,
         )
 
     def copy_to(self, path: Path) -> None:
@@ -439,7 +467,7 @@ class Ledger:
         """Copy every row of *other* into this ledger, which must be empty; all or nothing, whatever the databases."""
         from fieldkit.ledger.copying import copy_rows
 
-        with store.reading(other._engine) as source, store.writing(self._engine, bulk=True) as target:
+        with store.reading(other._engine) as source, self._writing(bulk=True) as target:
             copy_rows(source, target)
 
     def damage(self) -> list[str]:
@@ -462,7 +490,7 @@ class Ledger:
     def data_version(self, *, as_of: datetime | None = None) -> str:
         """Twelve hex digits that change whenever an event is added that figures, maps and records are made from."""
         with store.reading(self._engine) as connection:
-            return data_version(connection, _moment(as_of))
+            return data_version(connection, self._moment(as_of))
 
     def roles(self, *, as_of: datetime | None = None) -> dict[str, frozenset[str]]:
         """Who has which roles of the office."""
@@ -479,7 +507,7 @@ class Ledger:
     def _change_role(self, kind: str, actor: str, role: str) -> None:
         if role not in roles.ROLES:
             raise NotAllowed(f"There is no role {role!r}. Roles are: {', '.join(roles.ROLES)}.")
-        with store.writing(self._engine) as connection:
+        with self._writing() as connection:
             writer = self._writer(connection)
             held = vault.holders(connection)
             roles.check_allowed(self._actor, _KEEPERS, held)
@@ -494,7 +522,7 @@ class Ledger:
         :class:`~fieldkit.errors.KeyFileError` where this device does not hold the vault's key.
         """
         reason = kept(_given(reason))
-        with store.writing(self._engine) as connection:
+        with self._writing() as connection:
             roles.check_allowed(self._actor, _OPENERS, vault.holders(connection))
             # Read first, so that nothing is noted where there is nothing to see, and given out after the commit.
             person = vault.opened(connection, self._keys, complaint_id)
@@ -510,7 +538,7 @@ class Ledger:
         Raises :class:`~fieldkit.errors.NotAllowed` without the keeper's role or a reason, or where nobody is known.
         """
         reason = kept(_given(reason))
-        with store.writing(self._engine) as connection:
+        with self._writing() as connection:
             roles.check_allowed(self._actor, _KEEPERS, vault.holders(connection))
             person_id = vault.person_of(connection, complaint_id)
             if person_id is None:
@@ -536,9 +564,7 @@ def _given(reason: str) -> str:
     return reason.strip()
 
 
-def _moment(as_of: datetime | None) -> int | None:
-    if as_of is None:
-        return None
+def _microseconds(as_of: datetime) -> int:
     if as_of.utcoffset() is None:
         raise LedgerError(f"As of {as_of} has no time zone. Give a zone-aware time.")
     return microseconds(as_of)

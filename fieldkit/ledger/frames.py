@@ -164,7 +164,18 @@ def cases_frame(
             part = part.where(case.c.state != "CLOSED")
         if conditions:
             part = part.where(case.c.id.in_(sa.select(complaint.c.case_id).where(*conditions)))
-        parts.append(_newest(part, limit))
+        if filters.case is not None:
+            part = part.where(
+                case.c.id == kept(filters.case)
+            )  # which follows, but lets the database begin here
+        if as_of is None or limit is None:
+            parts.append(_newest(part, limit))
+            continue
+        # What is known by then was received by then, so that nothing newer is stepped over; what a clock made an
+        # exception of has an index of its own.
+        received = part.where(case.c.last_at <= as_of)
+        ahead = part.where(case.c.last_at > as_of, case.c.last_at > case.c.known_from)
+        parts += [_newest(received, limit), _newest(ahead, limit)]
     if len(parts) == 1:
         return _columnar(connection, parts[0], zone)
     # Each part gives its own newest, by its own index, before they are put together.

@@ -28,6 +28,7 @@ from fieldkit.records.investigation import Investigation, investigation
 from fieldkit.records.parts import both
 from fieldkit.records.running import Job, Written
 from fieldkit.settings import asset
+from fieldkit.workspace import read_moment
 
 if TYPE_CHECKING:
     from fieldkit.workspace import Workspace
@@ -117,6 +118,7 @@ def run_records(
     :class:`~fieldkit.errors.UnknownCase` or :class:`~fieldkit.errors.PluginError` before anything is run.
     """
     started = time.perf_counter()
+    ws.ledger.check_writable()
     chosen = _checked_formats(ws, formats)
     known = ws.records()
     outcomes: dict[str, RecordOutcome] = {}
@@ -165,6 +167,7 @@ def case_folder(ws: Workspace, case_id: str) -> Path:
 def _job(
     ws: Workspace, case_id: str, formats: tuple[str, ...], notebook: str | Path | None, asked: dict[str, Any]
 ) -> Job:
+    ws = ws.at(read_moment(str(asked["as_of"])) if asked.get("as_of") else None)
     found = investigation(ws, case_id)
     name, template = _template(Path(notebook) if notebook else _notebook_for(ws, found.case.category))
     radius = asked.get("radius_m", found.radius_m)

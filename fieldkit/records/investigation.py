@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -47,18 +47,25 @@ _COLUMNS = ("complaint", "case", "number", "received_at", "precision", "occurred
 
 
 def investigation(
-    ws: Workspace, case_id: str = "", *, radius_m: float = 200, language: str = "both"
+    ws: Workspace,
+    case_id: str = "",
+    *,
+    radius_m: float = 200,
+    language: str = "both",
+    as_of: date | datetime | None = None,
 ) -> Investigation:
     """Open what the ledger shows of one case, by its id or number; without one, of the case with most complaints.
 
     *radius_m* is how far, in metres from the case's place, earlier complaints of the same main category count as
-    neighbours. *language* is ``zh``, ``en`` or ``both``. Raises :class:`~fieldkit.errors.UnknownCase` for a case that
-    is not there, :class:`RecordError` for a radius or language that cannot be used or a ledger without cases.
+    neighbours. *language* is ``zh``, ``en`` or ``both``. With *as_of* it is what was known at that moment, or at the
+    end of that day. Raises :class:`~fieldkit.errors.UnknownCase` for a case that is not there, :class:`RecordError` for
+    a radius or language that cannot be used or a ledger without cases.
     """
     if isinstance(radius_m, bool) or not isinstance(radius_m, (int, float)) or not 0 < radius_m <= 20_000:
         raise RecordError(f"radius_m is {radius_m!r}. Give a distance between 0 and 20,000 metres.")
     if language not in ("zh", "en", "both"):
         raise RecordError(f"language is {language!r}. Use zh, en or both.")
+    ws = ws.at(as_of)
     return Investigation(ws, ws.case(case_id or _weightiest(ws)), float(radius_m), language)
 
 
@@ -146,6 +153,8 @@ class Investigation:
             (both("社区（小区）", "Community"), case.community, ""),
             (both("涉嫌污染源", "Suspected source"), first.suspected_source or _NOT_RECORDED, ""),
         ]
+        if as_of := self.workspace.as_of_text:
+            rows.insert(0, (both("台账截至", "As recorded until"), as_of, ""))
         return parts.facts(both("案件概况", "The case"), rows, self.language)
 
     def what_was_reported(self) -> Part:
