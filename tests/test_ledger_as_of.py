@@ -24,7 +24,7 @@ from fieldkit.events import (
     Event,
     Fact,
 )
-from fieldkit.ledger import Ledger, projection, store, tables
+from fieldkit.ledger import Ledger, frames, projection, store, tables
 from fieldkit.ledger.frames import Filters
 from fieldkit.places import Place
 from fieldkit.workspace import Workspace
@@ -33,6 +33,13 @@ TABLES = (tables.complaint, tables.case)
 #: Seconds by which the clock moves before each deed: it may stand still, go back, or be put right by ten years.
 TICKS = st.sampled_from([0, 1, 1, 60, 3600, -1, -60, -86_400, 315_000_000, -315_000_000])
 DAY = 24 * 3600
+#: Filters, whether only open cases are asked for, how many, and by which of two ways they are looked for.
+LISTS = [
+    (filters, only_open, limit, few)
+    for filters in (Filters(), Filters(district="D1"))
+    for only_open, limit in ((False, 2), (True, 1))
+    for few in (True, False)
+]
 
 
 class Clock:
@@ -127,6 +134,12 @@ def test_the_state_at_any_moment_is_that_of_a_replay(
             ledger.cases(Filters(category="noise"), zone=ZONE, as_of=moment),
             then.cases(Filters(category="noise"), zone=ZONE),
         )
+        for filters, only_open, limit, few in LISTS:
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setattr(frames, "_few_before", lambda *_, few=few: few)
+                listed = ledger.cases(filters, zone=ZONE, as_of=moment, only_open=only_open, limit=limit)
+            wanted = then.cases(filters, zone=ZONE, only_open=only_open, limit=limit)
+            pd.testing.assert_frame_equal(listed, wanted)
         assert ledger.count(as_of=moment) == then.count()
         assert list(ledger.events(as_of=moment)) == until
         assert ledger.records(as_of=moment) == then.records()

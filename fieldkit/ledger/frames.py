@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -153,21 +154,51 @@ def cases_frame(
     """
     if limit is not None and limit < 0:
         raise LedgerError(f"The limit {limit} is not a number of cases. Give 0 or more, or None for all.")
+    few = as_of is not None and limit is not None and _few_before(connection, as_of)
+    if filters == Filters():
+        statement = _all_cases(as_of is not None, limit is not None, only_open, few)
+        given = {"as_of": as_of, "limit": limit}
+        known = {name: value for name, value in given.items() if value is not None}
+        return _columnar(connection, statement, zone, known)
     complaint = tables.known(tables.complaint, as_of)
-    conditions = _conditions(complaint.c, filters, zone)
+    holding = sa.select(complaint.c.case_id).where(*_conditions(complaint.c, filters, zone))
+
+    def where(case: sa.Table) -> list[sa.ColumnElement[bool]]:
+        found: list[sa.ColumnElement[bool]] = [case.c.id.in_(holding)]
+        if filters.case is not None:
+            found.append(case.c.id == kept(filters.case))  # which follows, but lets the database begin here
+        return found
+
+    return _columnar(connection, _cases(as_of, limit, only_open, few, where), zone)
+
+
+@cache
+def _all_cases(as_of: bool, limit: bool, only_open: bool, few: bool) -> sa.Select[Any]:
+    """The statement without filters; made once, which takes longer than to read thirty cases."""
+    moment = sa.bindparam("as_of", type_=sa.BigInteger) if as_of else None
+    number = sa.bindparam("limit", type_=sa.Integer) if limit else None
+    return _cases(moment, number, only_open, few, lambda _: [])
+
+
+def _cases(
+    as_of: Any,
+    limit: Any,
+    only_open: bool,
+    few: bool,
+    where: Callable[[sa.Table], list[sa.ColumnElement[bool]]],
+) -> sa.Select[Any]:
     parts = []
     for case, known in tables.known_parts(tables.case, as_of):
         shown = [case.c[column.name] for column in tables.case.c if column.name not in ("id", "known_from")]
-        # A merged case has no complaint, and so no last one; in these words the index of the last ones serves.
-        part = sa.select(case.c.id.label("case"), *shown).where(case.c.last_at.is_not(None), *known)
+        part = sa.select(case.c.id.label("case"), *shown).where(*known, *where(case))
         if only_open:
             part = part.where(case.c.state != "CLOSED")
-        if conditions:
-            part = part.where(case.c.id.in_(sa.select(complaint.c.case_id).where(*conditions)))
-        if filters.case is not None:
-            part = part.where(
-                case.c.id == kept(filters.case)
-            )  # which follows, but lets the database begin here
+        if few and case is tables.case_before:
+            # The limit cuts nothing off, but keeps SQLite from going by the order of the whole instead.
+            parts.append(part.where(case.c.complaints > 0).limit(_FEW))
+            continue
+        # A merged case has no complaint, and so no last one; in these words the index of the last ones serves.
+        part = part.where(case.c.last_at.is_not(None))
         if as_of is None or limit is None:
             parts.append(_newest(part, limit))
             continue
@@ -177,13 +208,26 @@ def cases_frame(
         ahead = part.where(case.c.last_at > as_of, case.c.last_at > case.c.known_from)
         parts += [_newest(received, limit), _newest(ahead, limit)]
     if len(parts) == 1:
-        return _columnar(connection, parts[0], zone)
+        return parts[0]
     # Each part gives its own newest, by its own index, before they are put together.
     both = sa.union_all(*(sa.select(part.subquery()) for part in parts)).subquery()
-    return _columnar(connection, _newest(sa.select(both), limit), zone)
+    return _newest(sa.select(both), limit)
 
 
-def _newest(cases: sa.Select[Any], limit: int | None) -> sa.Select[Any]:
+def _few_before(connection: Connection, as_of: int) -> bool:
+    """Whether so few earlier states were still known at *as_of* that to sort them is quicker than to look for them."""
+    return len(connection.execute(_STILL_KNOWN, {"as_of": as_of}).all()) <= _FEW
+
+
+_FEW = 300
+_STILL_KNOWN = (
+    sa.select(tables.case_before.c.known_until)
+    .where(tables.case_before.c.known_until > sa.bindparam("as_of", type_=sa.BigInteger))
+    .limit(_FEW + 1)
+)
+
+
+def _newest(cases: sa.Select[Any], limit: Any) -> sa.Select[Any]:
     columns = cases.selected_columns
     return cases.order_by(columns["last_at"].desc(), columns["case"]).limit(limit)
 
@@ -258,24 +302,33 @@ def _microseconds(moment: date | datetime, zone: ZoneInfo) -> int:
     return microseconds(moment)
 
 
-def _columnar(connection: Connection, statement: sa.Select[Any], zone: ZoneInfo) -> pd.DataFrame:
+def _columnar(
+    connection: Connection,
+    statement: sa.Select[Any],
+    zone: ZoneInfo,
+    given: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
     names = [column.name for column in statement.selected_columns]
     columns = {name: _kind(name, zone) for name in names}
-    for rows in _parts(connection, statement):
+    for rows in _parts(connection, statement, given or {}):
         for name, values in zip(names, zip(*rows, strict=True), strict=True):
             columns[name].take(values)
     return pd.DataFrame({name: column.joined() for name, column in columns.items()}, copy=False)
 
 
-def _parts(connection: Connection, statement: sa.Select[Any]) -> Iterator[Sequence[Any]]:
+def _parts(
+    connection: Connection, statement: sa.Select[Any], given: Mapping[str, Any]
+) -> Iterator[Sequence[Any]]:
     if connection.dialect.name == "sqlite":
         # The driver's own cursor: at a million rows SQLAlchemy's row objects take longer than the database.
-        result = connection.execute(statement)
+        result = connection.execute(statement, given)
         while rows := result.cursor.fetchmany(_PART):
             yield rows
     else:
         yield from (
-            connection.execution_options(stream_results=True, yield_per=_PART).execute(statement).partitions()
+            connection.execution_options(stream_results=True, yield_per=_PART)
+            .execute(statement, given)
+            .partitions()
         )
 
 
