@@ -324,12 +324,14 @@ def open_workspace(
     """Open the workspace in *folder*, else the one that :func:`fieldkit.settings.find_workspace` finds.
 
     With *as_of* every read of it is as of that moment or the end of that day (as a text, see :func:`read_moment`), and
-    nothing can be written. None is as of the variable ``FIELDKIT_AS_OF``, or the present where that is not set.
+    nothing can be written. None is as of the variable ``FIELDKIT_AS_OF``, or the present where that is not set; an
+    empty text is the present.
     """
-    wanted = os.environ.get("FIELDKIT_AS_OF") if as_of is None else as_of
-    moment = read_moment(wanted) if isinstance(wanted, str) and wanted else wanted or None
-    assert not isinstance(moment, str)
-    return Workspace(read_settings(find_workspace(folder)), as_of=moment)
+    if as_of is None:
+        as_of = os.environ.get("FIELDKIT_AS_OF", "")
+    if isinstance(as_of, str):
+        as_of = read_moment(as_of) if as_of else None
+    return Workspace(read_settings(find_workspace(folder)), as_of=as_of)
 
 
 def read_moment(text: str) -> date:

@@ -239,6 +239,7 @@ def test_nothing_is_written_into_the_past(sample: Workspace) -> None:
         lambda: past.ledger.forget(one, reason="asked"),
         lambda: past.ledger.absorb([]),
         lambda: past.ledger.rebuild(),
+        lambda: past.ledger.decrypt("four words, not together"),
     ):
         with pytest.raises(LedgerError, match="nothing is written into the past"):
             write()

@@ -165,6 +165,7 @@ class Ledger:
     def _convert(self, convert: Callable[[StoreLock], None]) -> None:
         if self._lock is None:
             raise LedgerError("This ledger was opened without a folder for its key. Open it as a workspace.")
+        self.check_writable()
         check_possible(self.url)
         self.open()  # it is a ledger, with the tables of today, and what an earlier try left is put in order
         self.close()
