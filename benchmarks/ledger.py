@@ -288,7 +288,14 @@ def as_of(options: Namespace, folder: Path) -> dict[str, dict[str, float]]:
                     ledger.complaints(some, columns=columns, zone=ZONE, as_of=at)
                 )
         asked[f"cases of {name}"] = lambda at, some=some: ledger.cases(some, zone=ZONE, as_of=at)
-    asked["newest 30 cases"] = lambda at: ledger.cases(Filters(), zone=ZONE, as_of=at, limit=30)
+    for name, some in (
+        ("cases", "all"),
+        ("cases of a category", "a category"),
+        ("cases of a month", "a month"),
+    ):
+        asked[f"newest 30 {name}"] = lambda at, some=filters[some]: ledger.cases(
+            some, zone=ZONE, as_of=at, limit=30
+        )
     asked["count"] = lambda at: ledger.count(as_of=at)
     found: dict[str, dict[str, float]] = {}
     print(f"\n{'CPU s':40}" + "".join(f"{name:>12}" for name in when) + f"{'worst':>8}")

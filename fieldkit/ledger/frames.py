@@ -154,14 +154,16 @@ def cases_frame(
     """
     if limit is not None and limit < 0:
         raise LedgerError(f"The limit {limit} is not a number of cases. Give 0 or more, or None for all.")
-    few = as_of is not None and limit is not None and _few_before(connection, as_of)
     if filters == Filters():
+        few = as_of is not None and limit is not None and _few_before(connection, as_of)
         statement = _all_cases(as_of is not None, limit is not None, only_open, few)
         given = {"as_of": as_of, "limit": limit}
         known = {name: value for name, value in given.items() if value is not None}
         return _columnar(connection, statement, zone, known)
     complaint = tables.known(tables.complaint, as_of)
-    holding = sa.select(complaint.c.case_id).where(*_conditions(complaint.c, filters, zone))
+    held = sa.select(complaint.c.case_id).where(*_conditions(complaint.c, filters, zone))
+    # Of both parts of the past, looked for once.
+    holding = held if as_of is None else sa.select(held.cte().c.case_id)
 
     def where(case: sa.Table) -> list[sa.ColumnElement[bool]]:
         found: list[sa.ColumnElement[bool]] = [case.c.id.in_(holding)]
@@ -169,7 +171,7 @@ def cases_frame(
             found.append(case.c.id == kept(filters.case))  # which follows, but lets the database begin here
         return found
 
-    return _columnar(connection, _cases(as_of, limit, only_open, few, where), zone)
+    return _columnar(connection, _cases(as_of, limit, only_open, where), zone)
 
 
 @cache
@@ -177,20 +179,23 @@ def _all_cases(as_of: bool, limit: bool, only_open: bool, few: bool) -> sa.Selec
     """The statement without filters; made once, which takes longer than to read thirty cases."""
     moment = sa.bindparam("as_of", type_=sa.BigInteger) if as_of else None
     number = sa.bindparam("limit", type_=sa.Integer) if limit else None
-    return _cases(moment, number, only_open, few, lambda _: [])
+    return _cases(moment, number, only_open, few=few)
 
 
 def _cases(
     as_of: Any,
     limit: Any,
     only_open: bool,
-    few: bool,
-    where: Callable[[sa.Table], list[sa.ColumnElement[bool]]],
+    where: Callable[[sa.Table], list[sa.ColumnElement[bool]]] | None = None,
+    *,
+    few: bool = False,
 ) -> sa.Select[Any]:
     parts = []
     for case, known in tables.known_parts(tables.case, as_of):
         shown = [case.c[column.name] for column in tables.case.c if column.name not in ("id", "known_from")]
-        part = sa.select(case.c.id.label("case"), *shown).where(*known, *where(case))
+        part = sa.select(case.c.id.label("case"), *shown).where(*known)
+        if where is not None:
+            part = part.where(*where(case))
         if only_open:
             part = part.where(case.c.state != "CLOSED")
         if few and case is tables.case_before:
@@ -199,7 +204,7 @@ def _cases(
             continue
         # A merged case has no complaint, and so no last one; in these words the index of the last ones serves.
         part = part.where(case.c.last_at.is_not(None))
-        if as_of is None or limit is None:
+        if as_of is None or limit is None or where is not None:
             parts.append(_newest(part, limit))
             continue
         # What is known by then was received by then, so that nothing newer is stepped over; what a clock made an

@@ -187,7 +187,10 @@ Index("ix_case_number", case.c.number)
 # The order in which cases are listed; with the times of knowing they are counted without the table.
 Index("ix_case_last_at", case.c.last_at, case.c.known_from)
 Index("ix_case_before_last_at", case_before.c.last_at, case_before.c.known_from, case_before.c.known_until)
-Index("ix_case_before_known_until", case_before.c.known_until)
+# Earlier states that were still known at a moment, where they are few; with what they are counted by.
+Index(
+    "ix_case_before_known_until", case_before.c.known_until, case_before.c.known_from, case_before.c.last_at
+)
 # Few have a complaint received later than it was known, by a wrong clock: see fieldkit.ledger.frames.cases_frame.
 for _name, _table in (("ix_case_ahead", case), ("ix_case_before_ahead", case_before)):
     _ahead = _table.c.last_at > _table.c.known_from
