@@ -147,7 +147,7 @@ def export_folder(
     if ws.as_of is not None:
         raise ExportError(
             "A folder holds every event there is, with the signatures at the end of the chains, and none of an earlier "
-            "moment. Open the workspace without as_of, or name a .gpkg or .parquet."
+            "moment. Ask for it as of now, or name a .gpkg or .parquet."
         )
     target = Path(folder).expanduser().resolve()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):

@@ -54,6 +54,11 @@ class Workspace:
         return self if as_of is None else Workspace(self.settings, as_of=as_of)
 
     @property
+    def present(self) -> Workspace:
+        """This workspace as of now; itself where it was not opened as of a moment."""
+        return self if self.as_of is None else Workspace(self.settings)
+
+    @property
     def as_of_text(self) -> str:
         """The moment that the workspace was opened as of in the office's zone, a day alone where its end is meant."""
         if self.as_of is None:

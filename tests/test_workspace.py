@@ -202,7 +202,9 @@ def test_a_workspace_as_of_a_moment_tells_nothing_later(
     for ws, wanted in ((fk.open(folder), then["count"]), (fk.open(folder, as_of=""), now["count"])):
         assert ws.ledger.count() == wanted
         ws.ledger.close()
-    assert sample.at(None) is sample
+    assert sample.at(None) is sample.present is sample
+    assert past.present.ledger.count() == now["count"]
+    assert fk.verify_evidence(past) == fk.verify_evidence(sample)
 
 
 def test_a_day_is_meant_to_its_end_and_a_bare_time_in_the_offices_zone(sample: Workspace) -> None:

@@ -187,7 +187,7 @@ def _derive(
 
 def verify_evidence(ws: Workspace) -> EvidenceVerification:
     """Read every byte of all evidence that the ledger names; what is missing, cut, altered or swapped is a problem."""
-    by_case = ws.ledger.evidence()
+    by_case = ws.present.ledger.evidence()  # what lies on disk is of now
     cases: dict[str, list[str]] = {}
     pieces: list[Evidence] = []
     for case_id, payloads in by_case.items():

@@ -59,7 +59,7 @@ def command(
     if export is not None:
         verify_export_folder(ctx, export, key, as_json)
 
-    ws = fk.open(workspace)
+    ws = fk.open(workspace).present
     heads = [head for file in files for head in read_heads(Path(file))]
     problems = ws.verify(heads=heads, thorough=thorough)
     events = ws.ledger.count()["events"]

@@ -129,7 +129,7 @@ class Ledger:
         if self.as_of is not None:
             raise LedgerError(
                 f"The ledger was opened as of {self.as_of.isoformat()}, and nothing is written into the past. "
-                "Open it without as_of."
+                "Open it as of now: without as_of, --as-of or FIELDKIT_AS_OF."
             )
 
     def _writing(self, *, bulk: bool = False) -> contextlib.AbstractContextManager[sa.Connection]:
