@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from fieldkit.complaints import Complaint, Person
 from fieldkit.errors import LedgerError, UnknownCase
 from fieldkit.events import COMPLAINT_LINKED, PLACE_CONFIRMED, Fact
 from fieldkit.keys import Keys
-from fieldkit.ledger import Ledger, Receipt, statements, store, tables, vault
+from fieldkit.ledger import Ledger, Receipt, frames, statements, store, tables, vault
 from fieldkit.ledger.frames import COLUMNS, Filters
 from fieldkit.places import Place
 
@@ -207,15 +208,27 @@ def test_a_change_writes_what_differs(
     engine.dispose()
 
 
-def test_an_index_serves_the_newest_cases(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("as_of", "few", "indexes"),
+    [
+        (None, False, ["ix_case_last_at"]),
+        (NOON, False, ["ix_case_ahead", "ix_case_before_ahead", "ix_case_before_last_at", "ix_case_last_at"]),
+        (NOON, True, ["ix_case_ahead", "ix_case_before_known_until", "ix_case_last_at"]),
+    ],
+)
+def test_an_index_serves_the_newest_cases(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_of: datetime | None, few: bool, indexes: list[str]
+) -> None:
+    monkeypatch.setattr(frames, "_few_before", lambda *_: few)
     ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}", origin="device")
     said: list[tuple[str, object]] = []
     sa.event.listen(ledger._engine, "before_cursor_execute", lambda *given: said.append(given[2:4]))
-    ledger.cases(Filters(), zone=ZONE, limit=30)
+    ledger.cases(Filters(), zone=ZONE, as_of=as_of, limit=30)
     (sql, values) = said[-1]
     with store.reading(ledger._engine) as connection:
         plan = str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values).all())  # type: ignore[arg-type]
-    assert "ix_case_last_at" in plan
+    assert sorted(set(re.findall(r"ix_\w+", plan))) == indexes
+    assert not re.search(r"SCAN case(_before)?'", plan)  # without any
     ledger.close()
 
 
