@@ -9,6 +9,7 @@ import argparse
 import sqlite3
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -28,6 +29,8 @@ def main() -> int:
     from .kinds import kinds
 
     tqdm.monitor_interval = 0  # a thread of its own would be in the way of forking
+    # The usual lock is shared with the children: one that is killed while it holds it would leave it so for ever.
+    tqdm.set_lock(threading.RLock())
     log = asked.log or Path(tempfile.gettempdir()) / f"fieldkit-faults-{asked.seed}.log"
     chosen = [kind for kind in kinds(full=asked.full) if asked.only in kind.name]
     if not chosen:
