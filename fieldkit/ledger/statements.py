@@ -52,7 +52,7 @@ class _Slot(str):
 
 def run(connection: Connection, sql: str, values: Sequence[Any]) -> list[Row]:
     """Run a statement with positional values on the driver itself; returns the rows that it gives, if any."""
-    cursor = _driver(connection).execute(sql, values)
+    cursor = driver(connection).execute(sql, values)
     return list(cursor.fetchall()) if cursor.description else []
 
 
@@ -61,10 +61,11 @@ def run_many(connection: Connection, sql: str, rows: Sequence[Sequence[Any]]) ->
     if len(rows) == 1:
         run(connection, sql, rows[0])
     else:
-        _driver(connection).cursor().executemany(sql, rows)
+        driver(connection).cursor().executemany(sql, rows)
 
 
-def _driver(connection: Connection) -> Any:
+def driver(connection: Connection) -> Any:
+    """The driver's own connection, past the work that SQLAlchemy does on every statement."""
     return connection.connection.driver_connection
 
 

@@ -178,7 +178,7 @@ def _on_connect(connection: Any, _record: Any) -> None:
 
 def _on_begin(connection: Connection) -> None:
     # On the driver itself: a statement by way of SQLAlchemy takes longer than all that SQLite does here.
-    driver: Any = connection.connection.driver_connection
+    driver = statements.driver(connection)
     if not driver.in_transaction:  # or writing has begun it
         driver.execute("BEGIN")
 
@@ -192,14 +192,12 @@ def _begin_writing(connection: Connection) -> None:
     else:
         # On the driver, without SQLAlchemy's own transaction, which begins only when SQLAlchemy is asked for something.
         # A deferred transaction that reads before it writes would lose to any other writer, however long it waits.
-        driver: Any = connection.connection.driver_connection
-        _patiently(connection.engine, driver.execute, "BEGIN IMMEDIATE")
+        _patiently(connection.engine, statements.driver(connection).execute, "BEGIN IMMEDIATE")
 
 
 def _commit(connection: Connection) -> None:
     if connection.dialect.name == "sqlite":
-        driver: Any = connection.connection.driver_connection
-        _patiently(connection.engine, driver.commit)
+        _patiently(connection.engine, statements.driver(connection).commit)
     connection.commit()  # what SQLAlchemy knows of, if anything
 
 
@@ -269,8 +267,7 @@ def _pen(engine: Engine) -> Connection:
         if _keeps_pens(engine):
             # SQLite's own waiting looks ten times a second whether the lock is free, and of a crowd that writes without
             # a pause the unlucky would wait longer than the 30 s: see _patiently.
-            driver: Any = connection.connection.driver_connection
-            driver.execute("PRAGMA busy_timeout=0")
+            statements.driver(connection).execute("PRAGMA busy_timeout=0")
     return connection
 
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from fieldkit.events import DEVICE_ENROLLED, GENESIS, NOT_DATA, digest_of
-from fieldkit.ledger import cipher, tables
+from fieldkit.ledger import cipher, statements, tables
 from fieldkit.ledger.heads import Head
 
 
@@ -96,7 +96,7 @@ def _partitions(connection: Connection) -> Iterator[Sequence[tuple[Any, ...]]]:
     if connection.dialect.name == "sqlite":
         # In the order of writing, which is each chain's too; sorted, every row would be sought by itself.
         with _any_bytes(connection):
-            driver: Any = connection.connection.driver_connection
+            driver = statements.driver(connection)
             cursor = driver.cursor()
             cursor.execute(f"SELECT {', '.join(columns)} FROM event NOT INDEXED")  # noqa: S608 - our own names
             while rows := cursor.fetchmany(_PAGE):
@@ -203,7 +203,7 @@ def _any_bytes(connection: Connection) -> Iterator[None]:
     if connection.dialect.name != "sqlite":
         yield
         return
-    driver: Any = connection.connection.driver_connection
+    driver = statements.driver(connection)
     usual = driver.text_factory
     driver.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
     try:

@@ -124,14 +124,19 @@ def run_records(
     outcomes: dict[str, RecordOutcome] = {}
     todo: list[Job] = []
     chosen_cases = _chosen_cases(ws, cases)
+    asked = dict(parameters or {})
+    # Opened once for all cases.
+    then = ws.at(read_moment(str(asked["as_of"])) if asked.get("as_of") else None)
     for case_id in chosen_cases:
-        job = _job(ws, case_id, chosen, notebook, dict(parameters or {}))
+        job = _job(then, case_id, chosen, notebook, asked)
         sweep(job.folder)  # what a killed run left
         if not force and _is_current(job, known.get(case_id)):
             paths = _paths(job, known[case_id])
             outcomes[case_id] = RecordOutcome(case_id, job.number, "unchanged", paths=paths)
         else:
             todo.append(job)
+    if then is not ws:
+        then.ledger.close()
     if todo:
         _run(ws, todo, outcomes, jobs, progress)
     ordered = tuple(outcomes[case_id] for case_id in chosen_cases)
@@ -167,7 +172,6 @@ def case_folder(ws: Workspace, case_id: str) -> Path:
 def _job(
     ws: Workspace, case_id: str, formats: tuple[str, ...], notebook: str | Path | None, asked: dict[str, Any]
 ) -> Job:
-    ws = ws.at(read_moment(str(asked["as_of"])) if asked.get("as_of") else None)
     found = investigation(ws, case_id)
     name, template = _template(Path(notebook) if notebook else _notebook_for(ws, found.case.category))
     radius = asked.get("radius_m", found.radius_m)
